@@ -1,0 +1,12 @@
+//! A credential gateway: programs call APIs with your keys and never see them.
+
+pub mod clock;
+pub mod error;
+pub mod http1;
+pub mod limits;
+pub mod model;
+pub mod paths;
+pub mod secret;
+
+pub use error::{AuthsomeError, ErrorName, Result};
+pub use secret::Secret;

@@ -1,0 +1,3 @@
+//! The `authsome` command.
+
+fn main() {}
