@@ -5,6 +5,7 @@ pub mod error;
 pub mod http1;
 pub mod limits;
 pub mod model;
+pub mod net;
 pub mod paths;
 pub mod secret;
 
