@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod error;
 pub mod http1;
+pub mod identity;
 pub mod limits;
 pub mod model;
 pub mod net;
