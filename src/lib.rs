@@ -8,6 +8,7 @@ pub mod limits;
 pub mod model;
 pub mod net;
 pub mod paths;
+pub mod provider;
 pub mod secret;
 
 pub use error::{AuthsomeError, ErrorName, Result};
