@@ -10,6 +10,9 @@ pub mod net;
 pub mod paths;
 pub mod provider;
 pub mod secret;
+pub mod store;
+pub mod vault;
 
 pub use error::{AuthsomeError, ErrorName, Result};
+pub use vault::Vault;
 pub use secret::Secret;
