@@ -1,7 +1,9 @@
 //! A credential gateway: programs call APIs with your keys and never see them.
 
+pub mod broker;
 pub mod clock;
 pub mod error;
+pub mod flow;
 pub mod http1;
 pub mod identity;
 pub mod limits;
@@ -13,6 +15,7 @@ pub mod secret;
 pub mod store;
 pub mod vault;
 
+pub use broker::ExportFormat;
 pub use error::{AuthsomeError, ErrorName, Result};
 pub use vault::Vault;
 pub use secret::Secret;

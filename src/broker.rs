@@ -1,0 +1,188 @@
+//! The credential lifecycle: connect, resolve, refresh, export, revoke, default and global connections. The only room
+//! where flows, vault and audit meet.
+
+mod audit;
+mod clients;
+mod connect;
+mod connections;
+mod export;
+mod keys;
+mod pointers;
+mod providers;
+mod resolve;
+mod run;
+mod sessions;
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Map, Value};
+
+pub use audit::{AuditLog, AuditQuery, Cursor, MAX_PAGE};
+pub use clients::ClientSettings;
+pub use connect::ApiKeyLogin;
+pub use connections::{GlobalConnection, Listing, ProviderConnections};
+pub use export::ExportFormat;
+pub use keys::check_name;
+pub use providers::Removal;
+pub use run::{ProxyRoute, RunRequest, Scope};
+pub use sessions::{InputPage, SessionRequest, StoredSession};
+
+use crate::clock::Clock;
+use crate::error::{AuthsomeError, Result};
+use crate::model::{AuditEvent, AuditSource, Grants, Role};
+use crate::provider::Registry;
+use crate::store::Range;
+use crate::vault::{Vault, Version};
+
+/// Who asks: an identity for its principal, or the principal in a browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// The identity's handle; `None` in a browser.
+    pub identity: Option<String>,
+    /// The person.
+    pub principal_id: String,
+    /// The person's vault.
+    pub vault_id: String,
+    /// The person's role.
+    pub role: Role,
+    /// What the identity may do; everything in a browser.
+    pub grants: Grants,
+}
+
+impl Actor {
+    /// Whether this is an administrator.
+    pub fn is_admin(&self) -> bool {
+        self.role == Role::Admin
+    }
+
+    /// The name for messages: the identity's handle, else the principal.
+    pub fn label(&self) -> &str {
+        self.identity.as_deref().unwrap_or(&self.principal_id)
+    }
+
+    /// Refuses an identity that may not use connections.
+    ///
+    /// # Errors
+    /// `OperationNotAllowed`.
+    pub fn check_use(&self, operation: &'static str) -> Result<()> {
+        if self.grants.r#use {
+            return Ok(());
+        }
+        Err(AuthsomeError::OperationNotAllowed {
+            operation,
+            reason: "this identity may not use connections".to_owned(),
+            hint: Some("its owner can allow it: authsome agent grant HANDLE --use"),
+        })
+    }
+
+    /// Refuses an identity that may not see raw secrets.
+    ///
+    /// # Errors
+    /// `OperationNotAllowed`.
+    pub fn check_export(&self, operation: &'static str) -> Result<()> {
+        if self.grants.export {
+            return Ok(());
+        }
+        Err(AuthsomeError::OperationNotAllowed {
+            operation,
+            reason: "this identity may not read raw secrets".to_owned(),
+            hint: Some("use `authsome run`, or let its owner allow it: authsome agent grant HANDLE --export"),
+        })
+    }
+}
+
+/// The lifecycle of credentials on one daemon.
+#[derive(Debug)]
+pub struct Broker {
+    vault: Arc<Vault>,
+    registry: Arc<Registry>,
+    audit: AuditLog,
+    clock: Clock,
+    /// One change of definitions at a time: the registry must not run ahead of the store.
+    defining: Mutex<()>,
+    problems: Vec<String>,
+}
+
+impl Broker {
+    /// A broker over an open vault. Loads the registered definitions into `registry`.
+    ///
+    /// # Errors
+    /// `StoreUnavailable`, `EncryptionUnavailable`.
+    pub fn new(vault: Arc<Vault>, registry: Arc<Registry>, clock: Clock) -> Result<Self> {
+        let audit = AuditLog::new(Arc::clone(&vault), clock.clone());
+        let mut broker = Self { vault, registry, audit, clock, defining: Mutex::default(), problems: Vec::new() };
+        broker.problems = broker.load_registered()?;
+        Ok(broker)
+    }
+
+    /// The audit log.
+    pub fn audit(&self) -> &AuditLog {
+        &self.audit
+    }
+
+    /// The providers.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// What is wrong with stored definitions that are not used.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// Writes one event of our own.
+    ///
+    /// # Errors
+    /// `StoreUnavailable`.
+    pub fn note(&self, actor: Option<&Actor>, event: AuditEvent) -> Result<()> {
+        self.audit.record(AuditSource::Internal, actor, vec![event]).map(|_| ())
+    }
+
+    /// All values under `prefix`, in order.
+    fn scan(&self, prefix: &str) -> Result<Vec<(String, zeroize::Zeroizing<Vec<u8>>)>> {
+        const STEP: usize = 500;
+        let mut all = Vec::new();
+        loop {
+            let after = all.last().map(|(key, _): &(String, _)| key.clone());
+            let range = Range { prefix, after: after.as_deref(), reverse: false, limit: STEP };
+            let found = self.vault.scan(&range)?;
+            let is_last = found.len() < STEP;
+            all.extend(found);
+            if is_last {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Reads the JSON at `key`; `None` when nothing is there.
+    fn read<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<(T, Version)>> {
+        let Some((bytes, version)) = self.vault.get_versioned(key)? else { return Ok(None) };
+        Ok(Some((decode(&bytes)?, version)))
+    }
+}
+
+/// Parses what we sealed ourselves. A failure means another version wrote it; its text would quote secrets.
+fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes)
+        .map_err(|_| AuthsomeError::StoreUnavailable { reason: "a stored record is not readable".to_owned() })
+}
+
+/// An event about a connection.
+fn event(name: &str, provider: &str, connection: Option<&str>) -> AuditEvent {
+    AuditEvent {
+        event: name.to_owned(),
+        provider: Some(provider.to_owned()),
+        connection: connection.map(str::to_owned),
+        status: Some("success".to_owned()),
+        metadata: Map::new(),
+    }
+}
+
+/// The same with one more fact.
+fn with_fact(mut event: AuditEvent, name: &str, value: impl Into<Value>) -> AuditEvent {
+    event.metadata.insert(name.to_owned(), value.into());
+    event
+}
+
+#[cfg(test)]
+mod tests;
