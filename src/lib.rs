@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod clock;
+pub mod daemon;
 pub mod error;
 pub mod flow;
 pub mod http1;

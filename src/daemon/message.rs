@@ -1,0 +1,202 @@
+//! Requests and answers inside the daemon: complete, bounded, and free of sockets.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::pages::{CONTENT_SECURITY_POLICY, Html};
+use crate::error::AuthsomeError;
+use crate::http1::Fields;
+use crate::secret::SecretBuffer;
+
+/// One whole request, as the gate let it through.
+pub(super) struct Request {
+    /// Method, as sent.
+    pub(super) method: String,
+    /// Request target in origin form, as sent: what a proof is bound to.
+    pub(super) target: String,
+    /// Header fields.
+    pub(super) fields: Fields,
+    /// Body, without its framing.
+    pub(super) body: Zeroizing<Vec<u8>>,
+    /// Who connected to the gate.
+    pub(super) peer: Option<IpAddr>,
+}
+
+impl Request {
+    /// The path as sent.
+    pub(super) fn path(&self) -> &str {
+        self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path)
+    }
+
+    /// The query as sent, without its question mark.
+    pub(super) fn query(&self) -> &str {
+        self.target.split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// The value of the cookie called `name`.
+    pub(super) fn cookie(&self, name: &str) -> Option<&str> {
+        self.fields
+            .all("cookie")
+            .filter_map(|value| std::str::from_utf8(value).ok())
+            .flat_map(|value| value.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find_map(|(known, value)| (known == name).then_some(value))
+    }
+}
+
+/// An answer.
+pub(super) struct Response {
+    /// Status code.
+    pub(super) status: u16,
+    /// Header fields, without those of the framing.
+    pub(super) fields: Fields,
+    /// Body.
+    pub(super) body: Zeroizing<Vec<u8>>,
+}
+
+impl Response {
+    fn new(status: u16, content_type: &str, body: Vec<u8>) -> Self {
+        let mut fields = Fields::new();
+        if !content_type.is_empty() {
+            fields.push("Content-Type", content_type);
+        }
+        fields.push("Cache-Control", "no-store");
+        fields.push("X-Content-Type-Options", "nosniff");
+        Self { status, fields, body: Zeroizing::new(body) }
+    }
+
+    /// 200 with JSON that holds nothing secret.
+    pub(super) fn json(value: &impl Serialize) -> Self {
+        Self::json_with_status(200, value)
+    }
+
+    /// JSON with another status.
+    pub(super) fn json_with_status(status: u16, value: &impl Serialize) -> Self {
+        Self::new(status, "application/json", serde_json::to_vec(value).unwrap_or_default())
+    }
+
+    /// 200 with JSON that holds secrets.
+    pub(super) fn secret_json(value: SecretBuffer) -> Self {
+        let mut response = Self::new(200, "application/json", Vec::new());
+        response.body = value.into_bytes();
+        response
+    }
+
+    /// A page.
+    pub(super) fn html(status: u16, page: &Html) -> Self {
+        let mut response = Self::new(status, "text/html; charset=utf-8", page.as_str().as_bytes().to_vec());
+        response.fields.push("Content-Security-Policy", CONTENT_SECURITY_POLICY);
+        response.fields.push("X-Frame-Options", "DENY");
+        // Links of a login and of a claim are secrets for as long as they live.
+        response.fields.push("Referrer-Policy", "no-referrer");
+        response
+    }
+
+    /// A style sheet that changes only with the program.
+    pub(super) fn style(text: &'static str) -> Self {
+        let mut response = Self::new(200, "text/css; charset=utf-8", text.as_bytes().to_vec());
+        response.fields.set("Cache-Control", "public, max-age=300");
+        response
+    }
+
+    /// 303 See Other.
+    pub(super) fn redirect(location: &str) -> Self {
+        Self::redirect_with_status(303, location)
+    }
+
+    /// A redirect with another status.
+    pub(super) fn redirect_with_status(status: u16, location: &str) -> Self {
+        let mut response = Self::new(status, "", Vec::new());
+        response.fields.push("Location", location);
+        response.fields.push("Referrer-Policy", "no-referrer");
+        response
+    }
+
+    /// Adds a cookie.
+    pub(super) fn set_cookie(&mut self, cookie: &str) {
+        self.fields.push("Set-Cookie", cookie);
+    }
+}
+
+/// A refusal at the level of routes: `{"detail": ..}` (`contract/http.md` section 2).
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Refusal {
+    status: u16,
+    detail: Value,
+}
+
+impl Refusal {
+    /// A refusal with a text.
+    pub(super) fn new(status: u16, detail: impl Into<String>) -> Self {
+        Self { status, detail: Value::String(detail.into()) }
+    }
+
+    /// 422: one field does not fit its schema.
+    pub(super) fn field(loc: &[&str], msg: &str, kind: &str) -> Self {
+        Self { status: 422, detail: json!([{"type": kind, "loc": loc, "msg": msg}]) }
+    }
+
+    #[cfg(test)]
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+}
+
+/// Why a handler gives no ordinary answer.
+pub(super) enum Failure {
+    /// A refusal of the route.
+    Refusal(Refusal),
+    /// A domain error.
+    Domain(AuthsomeError),
+    /// Another answer, such as a redirect to the sign-in page.
+    Answer(Box<Response>),
+}
+
+impl Failure {
+    /// 303 to `location`.
+    pub(super) fn redirect(location: &str) -> Self {
+        Self::Answer(Box::new(Response::redirect(location)))
+    }
+
+    /// The answer for the client. What went wrong inside is for the log only.
+    pub(super) fn into_response(self) -> Response {
+        match self {
+            Self::Answer(response) => *response,
+            Self::Refusal(refusal) => Response::json_with_status(refusal.status, &json!({"detail": refusal.detail})),
+            Self::Domain(error @ AuthsomeError::IdentityRegistration { .. }) => Response::json_with_status(
+                error.http_status(),
+                &json!({"error": error.name().as_str(), "message": error.to_string()}),
+            ),
+            Self::Domain(AuthsomeError::Io(_)) => {
+                Response::json_with_status(500, &json!({"detail": "Internal Server Error"}))
+            }
+            Self::Domain(error) => Response::json_with_status(
+                error.http_status(),
+                &json!({
+                    "error": error.name().as_str(),
+                    "message": error.to_string(),
+                    "provider": error.provider(),
+                    "operation": error.operation(),
+                }),
+            ),
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refusal(refusal)
+    }
+}
+
+impl From<AuthsomeError> for Failure {
+    fn from(error: AuthsomeError) -> Self {
+        Self::Domain(error)
+    }
+}
+
+/// What a handler returns.
+pub(super) type Outcome = Result<Response, Failure>;

@@ -1,0 +1,389 @@
+//! The pages of the daemon: server-rendered, script-free, one design. Pure functions from facts to HTML.
+//!
+//! Every value goes through [`Html`], which escapes by construction. The pages work without scripts, from a 360 px
+//! phone to a wide desktop, light and dark, by keyboard and by screen reader.
+
+mod html;
+mod layout;
+
+pub(super) use html::Html;
+pub(super) use layout::{CONTENT_SECURITY_POLICY, STYLE, STYLE_PATH, page};
+
+use crate::broker::InputPage;
+use crate::model::InputField;
+
+/// A note at the top of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Note<'a> {
+    /// It went well.
+    Good(&'a str),
+    /// It went wrong, or could.
+    Bad(&'a str),
+}
+
+/// What the sign-in page needs.
+#[derive(Debug)]
+pub(super) struct SignIn<'a> {
+    /// Where to go afterwards; checked to be local.
+    pub(super) next: &'a str,
+    /// What went wrong before.
+    pub(super) error: Option<&'a str>,
+    /// Whether the form to register shows first.
+    pub(super) register_first: bool,
+    /// Whether somebody may register, and what it takes.
+    pub(super) registration: Registration,
+}
+
+/// What it takes to make an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Registration {
+    /// The setup token of a new server.
+    SetupToken,
+    /// An invitation.
+    Invitation,
+    /// Nothing.
+    Open,
+}
+
+/// What the claim page needs.
+#[derive(Debug)]
+pub(super) struct ClaimPage<'a> {
+    /// The claim's token.
+    pub(super) token: &'a str,
+    /// The identity that asks.
+    pub(super) handle: &'a str,
+    /// Its key.
+    pub(super) did: &'a str,
+    /// Who is signed in.
+    pub(super) email: &'a str,
+    /// Whether raw secrets are allowed when nothing is changed.
+    pub(super) export_by_default: bool,
+}
+
+/// The form that asks for what a login needs.
+pub(super) fn input(form: &InputPage, problem: Option<&str>) -> Html {
+    let mut body = Html::new();
+    body.element("h1", &[], |html| html.text(&format!("Connect {}", form.display_name)));
+    if let Some(problem) = problem {
+        note(&mut body, Note::Bad(problem));
+    }
+    if let Some(warning) = &form.warning {
+        note(&mut body, Note::Bad(warning));
+    }
+    if let Some(url) = form.docs_url.as_deref().filter(|url| url.starts_with("https://")) {
+        body.element("p", &[], |html| {
+            html.text("Where to get it: ");
+            html.element("a", &[("href", url), ("rel", "noreferrer noopener")], |html| html.text(url));
+        });
+    }
+    if let Some(url) = &form.callback_url {
+        body.element("p", &[], |html| {
+            html.text("Redirect address to register with the provider: ");
+            html.element("code", &[], |html| html.text(url));
+        });
+    }
+    let action = format!("/auth/input?session={}", form.session_id);
+    body.element("form", &[("method", "post"), ("action", &action), ("autocomplete", "off")], |html| {
+        for (index, field) in form.fields.iter().enumerate() {
+            input_field(html, field, index == 0);
+        }
+        button(html, "Connect");
+    });
+    body.element("p", &[("class", "quiet")], |html| {
+        html.text("It is sealed in the vault of this daemon and sent only to the hosts of this provider.");
+    });
+    page(&format!("Connect {}", form.display_name), None, &body)
+}
+
+fn input_field(html: &mut Html, field: &InputField, first: bool) {
+    let id = format!("field-{}", field.name);
+    let hint_id = format!("{id}-hint");
+    html.element("label", &[("for", &id)], |html| {
+        html.text(&field.label);
+        if !field.required {
+            html.element("span", &[("class", "quiet")], |html| html.text(" (optional)"));
+        }
+    });
+    let kind = if field.secret { "password" } else { "text" };
+    let mut attributes = vec![
+        ("id", id.as_str()),
+        ("name", field.name.as_str()),
+        ("type", kind),
+        ("spellcheck", "false"),
+        ("autocapitalize", "off"),
+        ("autocomplete", "off"),
+    ];
+    if let Some(default) = field.default.as_deref().filter(|_| !field.secret) {
+        attributes.push(("value", default));
+    }
+    if field.required {
+        attributes.push(("required", ""));
+    }
+    if first {
+        attributes.push(("autofocus", ""));
+    }
+    if field.pattern_hint.is_some() {
+        attributes.push(("aria-describedby", &hint_id));
+    }
+    html.void("input", &attributes);
+    if let Some(hint) = &field.pattern_hint {
+        html.element("p", &[("class", "quiet"), ("id", &hint_id)], |html| html.text(hint));
+    }
+}
+
+/// The end of a login that went well.
+pub(super) fn success(provider: &str, connection: &str, message: Option<&str>) -> Html {
+    let mut body = Html::new();
+    body.element("h1", &[], |html| html.text(&format!("{provider} is connected")));
+    if let Some(message) = message {
+        note(&mut body, Note::Good(message));
+    }
+    body.element("p", &[], |html| {
+        html.text("The connection is called ");
+        html.element("strong", &[], |html| html.text(connection));
+        html.text(". You can close this page and go back to your terminal.");
+    });
+    body.element("pre", &[], |html| html.text("authsome run -- YOUR COMMAND"));
+    page(&format!("{provider} is connected"), None, &body)
+}
+
+/// The end of something that did not go well.
+pub(super) fn failure(title: &str, what: &str, next_step: &str) -> Html {
+    let mut body = Html::new();
+    body.element("h1", &[], |html| html.text(title));
+    note(&mut body, Note::Bad(what));
+    body.element("p", &[], |html| html.text(next_step));
+    page(title, None, &body)
+}
+
+/// A login that still waits.
+pub(super) fn waiting(provider: &str, message: &str) -> Html {
+    let mut body = Html::new();
+    body.element("h1", &[], |html| html.text(&format!("Connecting {provider}")));
+    body.element("p", &[("role", "status")], |html| html.text(message));
+    page(&format!("Connecting {provider}"), None, &body)
+}
+
+/// The forms to sign in and to make an account.
+pub(super) fn sign_in(facts: &SignIn<'_>) -> Html {
+    let mut body = Html::new();
+    body.element("h1", &[], |html| html.text("Sign in"));
+    if let Some(error) = facts.error {
+        note(&mut body, Note::Bad(error));
+    }
+    let mut forms = [Html::new(), Html::new()];
+    sign_in_form(&mut forms[0], facts);
+    register_form(&mut forms[1], facts);
+    if facts.register_first {
+        forms.reverse();
+    }
+    for form in &forms {
+        body.append(form);
+    }
+    page("Sign in", None, &body)
+}
+
+fn sign_in_form(html: &mut Html, facts: &SignIn<'_>) {
+    html.element("section", &[("aria-label", "Sign in")], |html| {
+        html.element("h2", &[], |html| html.text("I have an account"));
+        html.element("form", &[("method", "post"), ("action", "/api/auth/login")], |html| {
+            html.void("input", &[("type", "hidden"), ("name", "next"), ("value", facts.next)]);
+            credentials(html, "login", "current-password");
+            button(html, "Sign in");
+        });
+    });
+}
+
+fn register_form(html: &mut Html, facts: &SignIn<'_>) {
+    html.element("section", &[("aria-label", "Make an account")], |html| {
+        html.element("h2", &[], |html| html.text("I am new here"));
+        html.element("form", &[("method", "post"), ("action", "/api/auth/register")], |html| {
+            html.void("input", &[("type", "hidden"), ("name", "next"), ("value", facts.next)]);
+            credentials(html, "register", "new-password");
+            let (name, label) = match facts.registration {
+                Registration::SetupToken => ("setup_token", "Setup token (the daemon printed it at its first start)"),
+                Registration::Invitation => ("invitation", "Invitation (ask an administrator of this server)"),
+                Registration::Open => ("", ""),
+            };
+            if !name.is_empty() {
+                html.element("label", &[("for", name)], |html| html.text(label));
+                let attributes =
+                    [("id", name), ("name", name), ("type", "text"), ("autocomplete", "off"), ("required", "")];
+                html.void("input", &attributes);
+            }
+            button(html, "Make an account");
+        });
+    });
+}
+
+fn credentials(html: &mut Html, form: &str, autocomplete: &str) {
+    let email = format!("{form}-email");
+    html.element("label", &[("for", &email)], |html| html.text("Email"));
+    let attributes =
+        [("id", email.as_str()), ("name", "email"), ("type", "email"), ("autocomplete", "username"), ("required", "")];
+    html.void("input", &attributes);
+    let password = format!("{form}-password");
+    html.element("label", &[("for", &password)], |html| html.text("Password (at least 8 characters)"));
+    let attributes = [
+        ("id", password.as_str()),
+        ("name", "password"),
+        ("type", "password"),
+        ("autocomplete", autocomplete),
+        ("minlength", "8"),
+        ("required", ""),
+    ];
+    html.void("input", &attributes);
+}
+
+/// The question whether an identity belongs to the person who is signed in.
+pub(super) fn claim(facts: &ClaimPage<'_>) -> Html {
+    let mut body = Html::new();
+    body.element("h1", &[], |html| html.text("Is this agent yours?"));
+    body.element("p", &[], |html| {
+        html.text("The agent ");
+        html.element("strong", &[], |html| html.text(facts.handle));
+        html.text(" asks to act for ");
+        html.element("strong", &[], |html| html.text(facts.email));
+        html.text(". Claim it only if you started it yourself a moment ago.");
+    });
+    body.element("p", &[("class", "quiet")], |html| {
+        html.text("Its key: ");
+        html.element("code", &[], |html| html.text(facts.did));
+    });
+    let action = format!("/api/claim/{}/confirm", facts.token);
+    body.element("form", &[("method", "post"), ("action", &action)], |html| {
+        html.void("input", &[("type", "hidden"), ("name", "permissions"), ("value", "1")]);
+        html.element("label", &[("class", "choice")], |html| {
+            let mut attributes = vec![("type", "checkbox"), ("name", "export"), ("value", "1")];
+            if facts.export_by_default {
+                attributes.push(("checked", ""));
+            }
+            html.void("input", &attributes);
+            html.text(" It may also read raw secrets (for authsome export)");
+        });
+        button(html, "Yes, it is mine");
+    });
+    page("Is this agent yours?", Some(facts.email), &body)
+}
+
+/// The first page of somebody who is signed in.
+pub(super) fn home(email: &str, connections: &[(String, String, &str)]) -> Html {
+    let mut body = Html::new();
+    body.element("h1", &[], |html| html.text("Connections"));
+    if connections.is_empty() {
+        body.element("p", &[], |html| html.text("Nothing is connected yet. Connect something from your terminal:"));
+        body.element("pre", &[], |html| html.text("authsome login openai"));
+    } else {
+        body.element("table", &[], |html| {
+            html.element("thead", &[], |html| row(html, "th", &["Provider", "Connection", "Status"]));
+            html.element("tbody", &[], |html| {
+                for (provider, connection, status) in connections {
+                    row(html, "td", &[provider, connection, status]);
+                }
+            });
+        });
+    }
+    page("Connections", Some(email), &body)
+}
+
+fn row(html: &mut Html, cell: &'static str, texts: &[&str]) {
+    html.element("tr", &[], |html| {
+        for text in texts {
+            html.element(cell, &[], |html| html.text(text));
+        }
+    });
+}
+
+fn note(html: &mut Html, note: Note<'_>) {
+    let (class, role, text) = match note {
+        Note::Good(text) => ("note good", "status", text),
+        Note::Bad(text) => ("note bad", "alert", text),
+    };
+    html.element("p", &[("class", class), ("role", role)], |html| html.text(text));
+}
+
+fn button(html: &mut Html, label: &str) {
+    html.element("button", &[("type", "submit")], |html| html.text(label));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "\"><script>alert(1)</script>&'`";
+
+    fn is_inert(html: &Html) {
+        let text = html.as_str();
+        assert!(!text.contains("<script"), "{text}");
+        assert!(!text.contains(HOSTILE), "{text}");
+        assert!(text.contains("&lt;script&gt;"), "the value is shown as text: {text}");
+    }
+
+    #[test]
+    fn no_value_becomes_markup() {
+        let form = InputPage {
+            session_id: HOSTILE.to_owned(),
+            provider: HOSTILE.to_owned(),
+            display_name: HOSTILE.to_owned(),
+            docs_url: Some(format!("https://x.test/{HOSTILE}")),
+            fields: vec![InputField {
+                name: HOSTILE.to_owned(),
+                label: HOSTILE.to_owned(),
+                secret: false,
+                default: Some(HOSTILE.to_owned()),
+                required: true,
+                pattern: None,
+                pattern_hint: Some(HOSTILE.to_owned()),
+            }],
+            callback_url: Some(HOSTILE.to_owned()),
+            warning: Some(HOSTILE.to_owned()),
+        };
+        is_inert(&input(&form, Some(HOSTILE)));
+        is_inert(&success(HOSTILE, HOSTILE, Some(HOSTILE)));
+        is_inert(&failure(HOSTILE, HOSTILE, HOSTILE));
+        is_inert(&waiting(HOSTILE, HOSTILE));
+        for registration in [Registration::SetupToken, Registration::Invitation, Registration::Open] {
+            is_inert(&sign_in(&SignIn { next: HOSTILE, error: Some(HOSTILE), register_first: true, registration }));
+        }
+        let facts =
+            ClaimPage { token: HOSTILE, handle: HOSTILE, did: HOSTILE, email: HOSTILE, export_by_default: true };
+        is_inert(&claim(&facts));
+        is_inert(&home(HOSTILE, &[(HOSTILE.to_owned(), HOSTILE.to_owned(), HOSTILE)]));
+    }
+
+    #[test]
+    fn a_script_link_of_a_definition_is_not_shown() {
+        let form = InputPage {
+            session_id: "sess_1".to_owned(),
+            provider: "x".to_owned(),
+            display_name: "X".to_owned(),
+            docs_url: Some("javascript:alert(1)".to_owned()),
+            fields: Vec::new(),
+            callback_url: None,
+            warning: None,
+        };
+        assert!(!input(&form, None).as_str().contains("javascript:"));
+    }
+
+    #[test]
+    fn a_secret_field_never_repeats_a_value() {
+        let form = InputPage {
+            session_id: "sess_1".to_owned(),
+            provider: "x".to_owned(),
+            display_name: "X".to_owned(),
+            docs_url: None,
+            fields: vec![InputField {
+                name: "api_key".to_owned(),
+                label: "Key".to_owned(),
+                secret: true,
+                default: Some("sk-hidden".to_owned()),
+                required: true,
+                pattern: None,
+                pattern_hint: None,
+            }],
+            callback_url: None,
+            warning: None,
+        };
+        assert!(!input(&form, None).as_str().contains("sk-hidden"));
+    }
+}

@@ -1,0 +1,109 @@
+//! What every answer has in common, and the resources without an owner.
+
+use super::*;
+
+#[test]
+fn health_is_open_and_says_what_the_contract_lists() {
+    let daemon = Daemon::local();
+    for target in ["/health", "/api/health"] {
+        let value = daemon.open("GET", target, "").value();
+        assert_eq!(value["status"], "ok");
+        for name in ["version", "configured_encryption_mode", "encryption_backend", "store_backend"] {
+            assert!(value[name].as_str().is_some_and(|text| !text.is_empty()), "{name}: {value}");
+        }
+        let source = value["effective_encryption_source"].as_str();
+        assert!(source.is_some_and(|source| ["env", "file", "keyring", "passphrase"].contains(&source)), "{value}");
+    }
+}
+
+#[test]
+fn ready_tries_the_vault_and_leaves_nothing_in_it() {
+    let daemon = Daemon::local();
+    let owner = daemon.people().local_owner().expect("an owner");
+    let agent = daemon.claimed("calm-fox", &owner, Grants::default());
+    let keys = || daemon.state.vault.list("check:").expect("lists").len();
+    let value = agent.get("/api/ready").value();
+    assert_eq!(value["status"], "ready", "{value}");
+    for check in ["spec_version", "store", "identity", "providers", "connections", "vault", "integrity"] {
+        assert_eq!(value["checks"][check], "ok", "{value}");
+    }
+    assert_eq!(value["warnings"], json!(["no active provider connections found"]));
+    assert_eq!(keys(), 0);
+}
+
+#[test]
+fn whoami_is_all_strings() {
+    let daemon = Daemon::local();
+    let owner = daemon.people().local_owner().expect("an owner");
+    let agent = daemon.claimed("calm-fox", &owner, Grants::default());
+    let value = agent.get("/api/whoami").value();
+    let fields = value.as_object().expect("an object");
+    assert!(fields.values().all(Value::is_string), "{value}");
+    let names = "version home identity active_identity principal_id vault_id principal_role account_email did \
+                 registration_status daemon_url configured_encryption_mode effective_encryption_source encryption_backend";
+    for name in names.split_whitespace() {
+        assert!(fields[name].as_str().is_some_and(|text| !text.is_empty()), "{name}: {value}");
+    }
+}
+
+#[test]
+fn unknown_paths_and_wrong_methods_are_told_apart() {
+    let daemon = Daemon::local();
+    assert_eq!(daemon.open("GET", "/nope", "").detail(), refusal(404, "Not Found"));
+    assert_eq!(daemon.open("POST", "/health", "").detail(), refusal(405, "Method Not Allowed"));
+    assert_eq!(daemon.open("BREW", "/api/whoami", "").detail(), refusal(405, "Method Not Allowed"));
+}
+
+#[test]
+fn a_body_that_does_not_fit_is_not_repeated() {
+    let daemon = Daemon::local();
+    let send = |body: &str| daemon.open("POST", "/api/identities/register", body);
+    for body in ["hunter2", r#"{"handle":"hunter2""#, r#"{"handle":["hunter2"],"did":"x"}"#, "[]", "null"] {
+        let answer = send(body);
+        assert_eq!(answer.status, 422, "{body}");
+        let text = answer.value().to_string();
+        assert!(text.contains(r#""loc":["body""#) && text.contains(r#""type":""#), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn other_peoples_names_are_not_served() {
+    let daemon = Daemon::hosted();
+    let ask = |host: &str| {
+        let mut request = request("GET", "/health", "");
+        request.fields.set("Host", host);
+        daemon.answer(&request).status
+    };
+    assert_eq!(ask("auth.example.com"), 200);
+    assert_eq!(ask("localhost:1"), 200);
+    assert_eq!(ask("evil.test:7998"), 421);
+}
+
+#[test]
+fn every_answer_forbids_caching_and_sniffing_and_every_page_scripts() {
+    let daemon = Daemon::local();
+    let browser = daemon.browser(&daemon.account("a@x.test"));
+    for target in ["/health", "/api/whoami", "/nope", "/login", "/", "/claim?token=x", "/auth/success?error=x"] {
+        let answer = browser.get(target);
+        assert_eq!(answer.fields.first_str("cache-control"), Some("no-store"), "{target}");
+        assert_eq!(answer.fields.first_str("x-content-type-options"), Some("nosniff"), "{target}");
+        if answer.fields.first_str("content-type").is_some_and(|kind| kind.starts_with("text/html")) {
+            let policy = answer.fields.first_str("content-security-policy").unwrap_or_default();
+            for part in ["default-src 'none'", "frame-ancestors 'none'", "form-action 'self'", "base-uri 'none'"] {
+                assert!(policy.contains(part), "{target}: {policy}");
+            }
+            assert!(!policy.contains("unsafe") && !policy.contains("script-src"), "{target}: {policy}");
+            assert!(!String::from_utf8_lossy(&answer.body).contains("<script"), "{target}");
+        }
+    }
+}
+
+#[test]
+fn words_on_a_page_are_ours_and_not_the_links() {
+    let daemon = Daemon::local();
+    let page = daemon.open("GET", "/login?error=Call+0900+123&next=%22%3E%3Cscript%3E", "");
+    let text = String::from_utf8_lossy(&page.body).into_owned();
+    assert_eq!(page.status, 200);
+    assert!(!text.contains("0900") && !text.contains("<script"), "{text}");
+}
