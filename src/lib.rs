@@ -1,6 +1,7 @@
 //! A credential gateway: programs call APIs with your keys and never see them.
 
 pub mod broker;
+pub mod client;
 pub mod clock;
 pub mod daemon;
 pub mod error;
@@ -14,6 +15,7 @@ pub mod paths;
 pub mod provider;
 pub mod secret;
 pub mod store;
+mod sys;
 pub mod vault;
 
 pub use broker::ExportFormat;
