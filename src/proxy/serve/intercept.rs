@@ -1,0 +1,288 @@
+//! Requests inside an intercepted connection.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::time::Instant;
+
+use zeroize::Zeroizing;
+
+use super::wording::{
+    bad_credential, describe, disagreement, failure as failure_refusal, no_credentials, no_upgrades, not_routed,
+};
+use super::{answer_and_close, head_refusal};
+use crate::http1::{BodyLength, HeadError, RequestHead, Version, request_body};
+use crate::limits::{PROXY_HEAD_DEADLINE, REFUSAL_LINGER, TUNNEL_IDLE_DEADLINE};
+use crate::model::{RunRoute, SlotPlace};
+use crate::provider::Decision;
+use crate::proxy::agree::{Authority, agree};
+use crate::proxy::credentials::{Credential, Missing};
+use crate::proxy::exchange::{Failure, Outcome, Request, exchange};
+use crate::proxy::headers::request_for_upstream;
+use crate::proxy::inject::{inject, wipe};
+use crate::proxy::link::Link;
+use crate::proxy::policy::{Action, Reason, act};
+use crate::proxy::record::Subject;
+use crate::proxy::refusal::Refusal;
+use crate::proxy::run::Run;
+
+/// An intercepted connection of the child to one destination.
+struct Intercepted<'a> {
+    run: &'a Run,
+    authority: &'a Authority,
+    /// Whether any route mentions the destination. Otherwise every request is refused.
+    is_routed: bool,
+    child: Link,
+    /// Kept from request to request.
+    upstream: Option<Link>,
+}
+
+/// What was decided about a request.
+struct Decided<'a> {
+    action: Action,
+    /// The route that the decision is about, where it is about one.
+    route: Option<&'a RunRoute>,
+}
+
+/// A request as it goes upstream.
+struct Outgoing<'a> {
+    /// Head with the credential in it.
+    head: Zeroizing<Vec<u8>>,
+    request: Request,
+    route: Option<&'a RunRoute>,
+    is_injected: bool,
+}
+
+/// A request that was let through.
+struct Answered<'a> {
+    /// `None`: the child left before there was an answer.
+    outcome: Option<Outcome>,
+    route: Option<&'a RunRoute>,
+    is_injected: bool,
+}
+
+/// A request that was not.
+struct Refused<'a> {
+    refusal: Refusal,
+    route: Option<&'a RunRoute>,
+}
+
+/// Serves requests until either side ends the connection.
+pub(super) fn serve(run: &Run, child: Link, authority: &Authority, is_routed: bool) {
+    let mut connection = Intercepted { run, authority, is_routed, child, upstream: None };
+    while connection.serve_request() {}
+}
+
+impl<'a> Intercepted<'a> {
+    /// Serves one request, from its head to its record. Whether another may follow.
+    fn serve_request(&mut self) -> bool {
+        let idle = Instant::now() + TUNNEL_IDLE_DEADLINE;
+        let head = match self.child.read_request(idle, PROXY_HEAD_DEADLINE) {
+            Ok(head) => head,
+            Err(error) => return self.end(&error),
+        };
+        let _busy = self.run.live.busy();
+        let started = Instant::now();
+        match self.answer(&head) {
+            Ok(answered) => {
+                self.record(&head, &answered, started);
+                self.conclude(answered.outcome.as_ref())
+            }
+            Err(refused) => self.refuse(Some(&head), &refused),
+        }
+    }
+
+    /// Everything between the head and the record. Nothing goes upstream before the last line.
+    fn answer(&mut self, head: &RequestHead) -> Result<Answered<'a>, Refused<'a>> {
+        let target = agree(head, self.authority, self.server_name()).map_err(disagreement)?;
+        let decided = self.decide(head, target)?;
+        let credential = self.resolve(head, &decided)?;
+        let outgoing = self.edit(head, target, &decided, credential.as_deref())?;
+        self.stream(&outgoing)
+    }
+
+    fn decide(&self, head: &RequestHead, target: &str) -> Result<Decided<'a>, Refused<'a>> {
+        if !self.is_routed {
+            return Err(not_routed(Reason::NoMatch, self.authority, None).into());
+        }
+        if head.fields.has_token("upgrade", "websocket") {
+            return Err(no_upgrades().into());
+        }
+        let decision = self.run.router.decide(&self.authority.host, self.authority.port, target);
+        let route = match &decision {
+            Decision::NoMatch => None,
+            Decision::Ambiguous { routes } => routes.first(),
+            Decision::Inject { route } | Decision::AuthEndpoint { route } | Decision::UnsafePath { route, .. } => {
+                Some(route)
+            }
+        };
+        let route = route.map(|index| &self.run.router.routes()[*index]);
+        match act(self.run.mode, &decision, self.run.is_allowed_host(&self.authority.host)) {
+            Action::Refuse(reason) => Err(Refused { refusal: not_routed(reason, self.authority, route), route }),
+            action @ (Action::Inject { .. } | Action::Forward(_)) => Ok(Decided { action, route }),
+        }
+    }
+
+    /// The credential that was decided on; none when the request goes on without, which is recorded where it may
+    /// surprise.
+    fn resolve(&self, head: &RequestHead, decided: &Decided<'a>) -> Result<Option<Arc<Credential>>, Refused<'a>> {
+        let without = match (&decided.action, decided.route) {
+            (Action::Inject { .. }, Some(route)) => {
+                let current = self.run.credentials.current(&route.provider, &route.connection);
+                match current.and_then(|credential| credential.for_route(route)) {
+                    Ok(credential) => return Ok(Some(credential)),
+                    Err(Missing::NotConnected(reason) | Missing::Unavailable(reason)) if self.run.mode.denies() => {
+                        return Err(Refused { refusal: no_credentials(route, &reason), route: decided.route });
+                    }
+                    Err(Missing::NotConnected(reason) | Missing::Unavailable(reason)) => reason,
+                }
+            }
+            (Action::Forward(reason @ (Reason::Ambiguous | Reason::UnsafePath(_))), _) => describe(*reason),
+            (Action::Inject { .. } | Action::Forward(_) | Action::Refuse(_), _) => return Ok(None),
+        };
+        self.run.recorder.without_credential(&self.subject(Some(head), decided.route), &without);
+        Ok(None)
+    }
+
+    fn edit(
+        &self,
+        head: &RequestHead,
+        target: &str,
+        decided: &Decided<'a>,
+        credential: Option<&Credential>,
+    ) -> Result<Outgoing<'a>, Refused<'a>> {
+        let body = request_body(head).map_err(|error| Refusal::bad_request(error.0))?;
+        let mut outgoing = request_for_upstream(head, target, self.authority.to_host_field(443), body);
+        let route = decided.route;
+        let mut secret_names = Vec::new();
+        if let (Some(credential), Some(route)) = (credential, route) {
+            inject(&mut outgoing, route, &credential.slots)
+                .map_err(|bad| Refused { refusal: bad_credential(route, bad), route: Some(route) })?;
+            secret_names = secret_fields(route, credential);
+        }
+        let request = Request {
+            method: head.method.clone(),
+            version: head.version,
+            body,
+            wants_keep_alive: head.version == Version::Http11 && head.wants_keep_alive(),
+            expects_continue: head.version == Version::Http11 && head.fields.has_token("expect", "100-continue"),
+            secret_names,
+        };
+        let head = Zeroizing::new(outgoing.to_bytes());
+        wipe(&mut outgoing);
+        Ok(Outgoing { head, request, route, is_injected: credential.is_some() })
+    }
+
+    /// Sends the request and relays the answer, on the kept upstream connection where it still stands.
+    fn stream(&mut self, outgoing: &Outgoing<'a>) -> Result<Answered<'a>, Refused<'a>> {
+        let refused = |refusal| Refused { refusal, route: outgoing.route };
+        let kept = self.upstream.take().and_then(|mut link| link.is_idle_and_open().then_some(link));
+        let is_reused = kept.is_some();
+        let open = || self.run.upstreams.open_verified(self.authority).map_err(refused);
+        let mut upstream = kept.map_or_else(open, Ok)?;
+        let mut result = exchange(&mut self.child, &mut upstream, &outgoing.request, &outgoing.head);
+        if result == Err(Failure::NoResponse) && is_reused && is_repeatable(&outgoing.request) {
+            upstream = open()?; // it closed the kept connection just then
+            result = exchange(&mut self.child, &mut upstream, &outgoing.request, &outgoing.head);
+        }
+        let outcome = match result {
+            Ok(outcome) => Some(outcome),
+            Err(Failure::ChildGone) => None,
+            Err(failure) => return Err(refused(failure_refusal(&failure, self.authority))),
+        };
+        if outcome.as_ref().is_some_and(|outcome| outcome.upstream_reusable) {
+            upstream.shrink();
+            self.upstream = Some(upstream);
+        }
+        Ok(Answered { outcome, route: outgoing.route, is_injected: outgoing.is_injected })
+    }
+
+    fn record(&self, head: &RequestHead, answered: &Answered<'_>, started: Instant) {
+        let (status, bytes) = answered.outcome.as_ref().map_or((0, 0), |outcome| (outcome.status, outcome.bytes));
+        let subject = self.subject(Some(head), answered.route);
+        self.run.recorder.request(&subject, status, bytes, started, answered.is_injected);
+    }
+
+    /// Keeps or closes the child's connection after an answer. Whether it is kept.
+    fn conclude(&mut self, outcome: Option<&Outcome>) -> bool {
+        match outcome {
+            Some(outcome) if outcome.child_reusable => {
+                self.child.shrink();
+                true
+            }
+            Some(outcome) if outcome.is_complete => {
+                self.child.linger(Instant::now() + REFUSAL_LINGER);
+                false
+            }
+            // An answer that was cut short must look so: the connection ends without a word.
+            Some(_) | None => false,
+        }
+    }
+
+    /// Answers in the upstream's place. Whether the connection goes on.
+    fn refuse(&mut self, head: Option<&RequestHead>, refused: &Refused<'_>) -> bool {
+        let refusal = &refused.refusal;
+        self.run.recorder.refusal(&self.subject(head, refused.route), refusal);
+        let method = head.map_or("", |head| head.method.as_str());
+        let keeps = refusal.status == 403 && head.is_some_and(keeps_framing);
+        let bytes = refusal.to_bytes(method, !keeps);
+        if !keeps {
+            answer_and_close(&mut self.child, &bytes);
+            return false;
+        }
+        let until = Instant::now() + TUNNEL_IDLE_DEADLINE;
+        self.child.queue(&[IoSlice::new(&bytes)]).and_then(|()| self.child.flush_until(until)).is_ok()
+    }
+
+    /// There is no further request.
+    fn end(&mut self, error: &HeadError) -> bool {
+        let Some(refusal) = head_refusal(error) else {
+            self.child.finish();
+            return false;
+        };
+        self.refuse(None, &refusal.into())
+    }
+
+    fn server_name(&self) -> Option<&str> {
+        match self.child.tls() {
+            Some(rustls::Connection::Server(tls)) => tls.server_name(),
+            Some(rustls::Connection::Client(_)) | None => None,
+        }
+    }
+
+    fn subject<'b>(&'b self, head: Option<&'b RequestHead>, route: Option<&'b RunRoute>) -> Subject<'b> {
+        Subject {
+            host: self.authority.host.as_str(),
+            port: self.authority.port,
+            method: head.map_or("", |head| &head.method),
+            target: head.map_or("", |head| &head.target),
+            provider: route.map(|route| route.provider.as_str()),
+            connection: route.map(|route| route.connection.as_str()),
+        }
+    }
+}
+
+impl From<Refusal> for Refused<'_> {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, route: None }
+    }
+}
+
+/// Whether the next request stands right behind this head, and is wanted.
+fn keeps_framing(head: &RequestHead) -> bool {
+    let has_body = !matches!(request_body(head), Ok(BodyLength::None | BodyLength::Exactly(0)));
+    head.version == Version::Http11 && head.wants_keep_alive() && !has_body
+}
+
+/// Whether a request may be sent again without harm (RFC 9110 section 9.2.2), and can be: its body is not kept.
+fn is_repeatable(request: &Request) -> bool {
+    matches!(request.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE")
+        && matches!(request.body, BodyLength::None | BodyLength::Exactly(0))
+}
+
+/// Lower-case names of the header fields that carry this credential or are emptied for it.
+fn secret_fields(route: &RunRoute, credential: &Credential) -> Vec<String> {
+    let set = credential.slots.iter().map(|slot| (slot.place, &slot.name));
+    let stripped = route.strip.iter().map(|slot| (slot.place, &slot.name));
+    let headers = set.chain(stripped).filter(|(place, _)| *place == SlotPlace::Header);
+    headers.map(|(_, name)| name.to_ascii_lowercase()).collect()
+}
