@@ -1,3 +1,7 @@
 //! The `authsome` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    authsome::cli::main(std::env::args_os())
+}
