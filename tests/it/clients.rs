@@ -1,0 +1,117 @@
+//! Real clients, as people use them. Each asserts what the API saw and what the client had.
+
+use std::path::Path;
+
+use crate::harness::{Finished, KEY, PLACEHOLDER, World, node, python};
+
+/// The API saw the key, once; nothing that the client printed holds it.
+#[track_caller]
+fn assert_injected(world: &World, ended: &Finished) {
+    let seen = world.api.only_request();
+    assert_eq!(seen.head.all("authorization"), [format!("Bearer {KEY}")], "{seen:#?}");
+    assert!(!String::from_utf8_lossy(&seen.raw()).contains(PLACEHOLDER), "{seen:#?}");
+    assert!(!ended.out().contains(KEY) && !ended.err().contains(KEY), "{ended}");
+}
+
+/// Runs `script` with `interpreter -c`.
+fn script(world: &World, interpreter: &Path, flag: &str, script: &str) -> Finished {
+    world.run([interpreter]).args([flag, script]).run().succeeds()
+}
+
+#[test]
+fn curl() {
+    let world = World::connected();
+    let ended = world.run(["curl", "-sS", "https://api.demo.test/v1/echo?q=1"]).run().succeeds();
+    assert_eq!(ended.json()["target"], "/v1/echo?q=1");
+    assert_injected(&world, &ended);
+}
+
+#[test]
+fn curl_with_the_placeholder() {
+    let world = World::connected();
+    let fetch = r#"curl -sS -H "Authorization: Bearer $DEMO_API_KEY" -d body=1 https://api.demo.test/v1/echo"#;
+    let ended = world.run(["sh", "-c", fetch]).run().succeeds();
+    assert_injected(&world, &ended);
+    assert_eq!(world.api.only_request().body, b"body=1");
+}
+
+#[test]
+fn python_requests() {
+    let world = World::connected();
+    let code = "import os, requests
+key = os.environ['DEMO_API_KEY']
+answer = requests.post('https://api.demo.test/v1/echo', json={'a': 1}, headers={'Authorization': 'Bearer ' + key})
+print(answer.status_code, answer.json()['method'], key)";
+    let ended = script(&world, &python(), "-c", code).says(&format!("200 POST {PLACEHOLDER}"));
+    assert_injected(&world, &ended);
+}
+
+#[test]
+fn python_httpx() {
+    let world = World::connected();
+    let code = "import httpx
+with httpx.Client() as client:
+    with client.stream('GET', 'https://api.demo.test/v1/echo') as answer:
+        print(answer.status_code, len(answer.read()) > 10)";
+    let ended = script(&world, &python(), "-c", code).says("200 True");
+    assert_injected(&world, &ended);
+}
+
+#[test]
+fn python_urllib() {
+    let world = World::connected();
+    let code = "import urllib.request
+print(urllib.request.urlopen('https://api.demo.test/v1/echo', data=b'x').status)";
+    let ended = script(&world, &python(), "-c", code).says("200");
+    assert_injected(&world, &ended);
+}
+
+#[test]
+fn node_fetch() {
+    let world = World::connected();
+    let code =
+        "fetch('https://api.demo.test/v1/echo', {headers: {authorization: 'Bearer ' + process.env.DEMO_API_KEY}})
+        .then(async (answer) => console.log(answer.status, (await answer.json()).method))";
+    let ended = script(&world, &node(), "-e", code).says("200 GET");
+    assert_injected(&world, &ended);
+}
+
+#[test]
+fn the_openai_sdk() {
+    let world = World::onboarded();
+    world.login("openai", KEY);
+    let code = "import openai
+client = openai.OpenAI()
+print(client.api_key)
+chat = dict(model='test', messages=[{'role': 'user', 'content': 'hi'}])
+print(client.chat.completions.create(**chat).choices[0].message.content)
+pieces = [event.choices[0].delta.content for event in client.chat.completions.create(stream=True, **chat)]
+print(pieces)";
+    let ended = script(&world, &python(), "-c", code).says(PLACEHOLDER).says("hello").says("['hel', 'lo']");
+    let seen = world.api.wait_for("/v1/chat/completions", 2);
+    for one in &seen {
+        assert_eq!(one.sni.as_deref(), Some("api.openai.com"));
+        assert_eq!(one.head.all("authorization"), [format!("Bearer {KEY}")], "{one:#?}");
+    }
+    assert!(!ended.out().contains(KEY), "{ended}");
+}
+
+#[test]
+fn a_host_that_no_provider_names_is_none_of_our_business() {
+    let world = World::connected();
+    let fetch = r#"curl -sS -H "X-Mine: $DEMO_API_KEY" https://stranger.test/v1/echo"#;
+    world.run(["sh", "-c", fetch]).run().succeeds().says("stranger.test");
+    let seen = world.api.only_request();
+    assert_eq!((seen.header("authorization"), seen.header("x-mine")), (None, Some(PLACEHOLDER)));
+}
+
+#[test]
+fn a_redirect_to_a_stranger_does_not_carry_the_key() {
+    let world = World::connected();
+    world.api.on("/go", |exchange| exchange.respond("302 Found", "location: https://stranger.test/v1/echo\r\n", b""));
+    let fetch = r#"curl -sSL -H "Authorization: Bearer $DEMO_API_KEY" https://api.demo.test/go"#;
+    world.run(["sh", "-c", fetch]).run().succeeds();
+    let seen = world.api.requests();
+    assert_eq!(seen.len(), 2, "{seen:#?}");
+    assert!(!String::from_utf8_lossy(&seen[1].raw()).contains(KEY), "{:#?}", seen[1]);
+}

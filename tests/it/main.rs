@@ -1,0 +1,22 @@
+//! The real program, driven from outside: real processes, real sockets, real clients, and an upstream that shows what
+//! arrived. Nothing leaves loopback; every test has its own home, its own daemon and its own ports.
+
+#[path = "../upstream/upstream.rs"]
+mod upstream;
+
+mod harness;
+
+mod api;
+mod arrows;
+mod bad_input;
+mod cli;
+mod clients;
+mod crash;
+mod daemon;
+mod empty_root;
+mod leaks;
+mod proxy;
+mod run;
+mod store_process;
+mod upstream_itself;
+mod vault_crash;
