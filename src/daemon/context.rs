@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::identity::Verifier;
 use crate::model::Principal;
 use crate::paths::{Home, hex};
-use crate::secret::random_bytes;
+use crate::secret::{Secret, random_bytes};
 use crate::vault::{MasterKey, Vault};
 
 /// The cookie that ties the pages of a login to one browser.
@@ -89,8 +89,8 @@ impl Context<'_> {
         serde_json::from_slice(body).map_err(|error| unfit(&error).into())
     }
 
-    /// The body as a form, decoded, in order.
-    pub(super) fn form(&self) -> Result<Vec<(String, String)>, Failure> {
+    /// The body as a form, decoded, in order. Any of its values may be a password or a key.
+    pub(super) fn form(&self) -> Result<Vec<(String, Secret)>, Failure> {
         let kind = self.request.fields.first_str("content-type").unwrap_or_default();
         let is_form = kind
             .split(';')
@@ -99,7 +99,7 @@ impl Context<'_> {
         if !is_form && !self.request.body.is_empty() {
             return Err(Refusal::new(422, "Expected a form (application/x-www-form-urlencoded)").into());
         }
-        Ok(form_pairs(&self.request.body).collect())
+        Ok(form_pairs(&self.request.body).map(|(name, value)| (name, Secret::new(value))).collect())
     }
 
     /// Whether the client would rather see a page than JSON.
@@ -176,7 +176,7 @@ fn form_pairs(text: &[u8]) -> impl Iterator<Item = (String, String)> + '_ {
     })
 }
 
-/// Decodes `%XX`, and `+` in forms. What is not UTF-8 is replaced.
+/// Decodes `%XX`, and `+` in forms, into one allocation. What is not UTF-8 is replaced.
 pub(super) fn percent_decode(text: &[u8], plus_is_space: bool) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -198,7 +198,7 @@ pub(super) fn percent_decode(text: &[u8], plus_is_space: bool) -> String {
             }
         };
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 #[cfg(test)]

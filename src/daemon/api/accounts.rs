@@ -12,7 +12,7 @@ use crate::paths::read_limited;
 use crate::secret::Secret;
 
 /// A form whose values are found by name.
-struct Form(Vec<(String, String)>);
+struct Form(Vec<(String, Secret)>);
 
 impl Form {
     fn of(context: &Context<'_>) -> Result<Self, crate::daemon::Failure> {
@@ -20,7 +20,7 @@ impl Form {
     }
 
     fn text(&self, name: &str) -> &str {
-        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.expose())
     }
 
     fn secret(&self, name: &str) -> Secret {

@@ -90,7 +90,7 @@ pub(in crate::daemon) fn confirm(context: &Context<'_>) -> Outcome {
     let Some(principal_id) = context.browser_principal()? else { return Ok(to_login(&token)) };
     let Some(principal) = context.principal(&principal_id)? else { return Ok(to_login(&token)) };
     let form = context.form()?;
-    let said = |name: &str| form.iter().any(|(known, value)| known == name && value == "1");
+    let said = |name: &str| form.iter().any(|(known, value)| known == name && value.expose() == "1");
     // The form of 0.7.2 has no switch: then the server's default holds.
     let export = if said("permissions") { said("export") } else { context.state.settings.export_by_default };
     let grants = Grants { export, ..Grants::default() };

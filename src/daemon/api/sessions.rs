@@ -177,7 +177,7 @@ fn submit_form(context: &Context<'_>, id: &str) -> Outcome {
             return Err(other_browser());
         }
     }
-    let values = context.form()?.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
+    let values = context.form()?.into_iter().collect();
     let again = session.clone();
     match context.broker().submit(session, values) {
         Ok(_) => Ok(Response::redirect(&format!("/auth/success?session={id}"))),
@@ -214,14 +214,17 @@ pub(in crate::daemon) fn success_page(context: &Context<'_>) -> Outcome {
 
 /// `POST /api/auth/providers/{p}/connect`: a login that a person starts in the browser.
 pub(in crate::daemon) fn connect_form(context: &Context<'_>) -> Outcome {
-    let mut form: BTreeMap<String, String> = context.form()?.into_iter().collect();
+    let form: BTreeMap<String, Secret> = context.form()?.into_iter().collect();
+    let said = |name: &str| form.get(name).map_or("", Secret::expose);
     let request = SessionRequest {
         provider: context.param("provider").to_owned(),
-        connection: form.remove("connection").filter(|name| !name.is_empty()).unwrap_or_else(default_connection),
+        connection: Some(said("connection").to_owned())
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(default_connection),
         flow: None,
         scopes: None,
         base_url: None,
-        force: form.get("force").is_some_and(|value| matches!(value.as_str(), "1" | "true" | "on")),
+        force: matches!(said("force"), "1" | "true" | "on"),
         from_dashboard: true,
     };
     let session = context.broker().start_session(&context.actor()?, request, context.base_url())?;
