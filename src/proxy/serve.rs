@@ -14,6 +14,7 @@ use std::time::Instant;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::exchange::Outcome;
 use super::link::Link;
 use super::refusal::{PROXY_AUTHENTICATION_REQUIRED, Refusal};
 use super::run::Run;
@@ -78,5 +79,21 @@ fn refuse_head(child: &mut Link, error: &HeadError) {
 fn answer_and_close(child: &mut Link, bytes: &[u8]) {
     if child.queue(&[IoSlice::new(bytes)]).is_ok() {
         child.linger(Instant::now() + REFUSAL_LINGER);
+    }
+}
+
+/// Keeps or closes the child's connection after an answer. Whether it is kept.
+fn conclude(child: &mut Link, outcome: Option<&Outcome>) -> bool {
+    match outcome {
+        Some(outcome) if outcome.child_reusable => {
+            child.shrink();
+            true
+        }
+        Some(outcome) if outcome.is_complete => {
+            child.linger(Instant::now() + REFUSAL_LINGER);
+            false
+        }
+        // An answer that was cut short must look so: the connection ends without a word.
+        Some(_) | None => false,
     }
 }

@@ -9,9 +9,9 @@ use zeroize::Zeroizing;
 use super::wording::{
     bad_credential, describe, disagreement, failure as failure_refusal, no_credentials, no_upgrades, not_routed,
 };
-use super::{answer_and_close, head_refusal};
+use super::{answer_and_close, conclude, head_refusal};
 use crate::http1::{BodyLength, HeadError, RequestHead, Version, request_body};
-use crate::limits::{PROXY_HEAD_DEADLINE, REFUSAL_LINGER, TUNNEL_IDLE_DEADLINE};
+use crate::limits::{PROXY_HEAD_DEADLINE, TUNNEL_IDLE_DEADLINE};
 use crate::model::{RunRoute, SlotPlace};
 use crate::provider::Decision;
 use crate::proxy::agree::{Authority, agree};
@@ -85,7 +85,7 @@ impl<'a> Intercepted<'a> {
         match self.answer(&head) {
             Ok(answered) => {
                 self.record(&head, &answered, started);
-                self.conclude(answered.outcome.as_ref())
+                conclude(&mut self.child, answered.outcome.as_ref())
             }
             Err(refused) => self.refuse(Some(&head), &refused),
         }
@@ -200,22 +200,6 @@ impl<'a> Intercepted<'a> {
         let (status, bytes) = answered.outcome.as_ref().map_or((0, 0), |outcome| (outcome.status, outcome.bytes));
         let subject = self.subject(Some(head), answered.route);
         self.run.recorder.request(&subject, status, bytes, started, answered.is_injected);
-    }
-
-    /// Keeps or closes the child's connection after an answer. Whether it is kept.
-    fn conclude(&mut self, outcome: Option<&Outcome>) -> bool {
-        match outcome {
-            Some(outcome) if outcome.child_reusable => {
-                self.child.shrink();
-                true
-            }
-            Some(outcome) if outcome.is_complete => {
-                self.child.linger(Instant::now() + REFUSAL_LINGER);
-                false
-            }
-            // An answer that was cut short must look so: the connection ends without a word.
-            Some(_) | None => false,
-        }
     }
 
     /// Answers in the upstream's place. Whether the connection goes on.

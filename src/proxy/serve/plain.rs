@@ -4,7 +4,7 @@ use std::io::IoSlice;
 use std::time::Instant;
 
 use super::wording::{disagreement, failure as failure_refusal, not_routed, plain_text};
-use super::{answer_and_close, head_refusal, is_authenticated};
+use super::{answer_and_close, conclude, head_refusal, is_authenticated};
 use crate::http1::{RequestHead, Version, request_body};
 use crate::limits::{PROXY_HEAD_DEADLINE, REFUSAL_LINGER, TUNNEL_IDLE_DEADLINE};
 use crate::proxy::agree::{Authority, Disagreement, absolute, agree_on_host, is_echo};
@@ -66,7 +66,7 @@ impl Forwarded<'_> {
                 let (status, bytes) = outcome.as_ref().map_or((0, 0), |outcome| (outcome.status, outcome.bytes));
                 let subject = subject(head, Some(&authority));
                 self.run.recorder.request(&subject, status, bytes, started, false);
-                self.conclude(outcome.as_ref())
+                conclude(&mut self.child, outcome.as_ref())
             }
             Err(refusal) => self.refuse(head, Some(&authority), &refusal),
         }
@@ -101,20 +101,6 @@ impl Forwarded<'_> {
             }
             Err(Failure::ChildGone) => Ok(None),
             Err(failure) => Err(failure_refusal(&failure, authority)),
-        }
-    }
-
-    fn conclude(&mut self, outcome: Option<&Outcome>) -> bool {
-        match outcome {
-            Some(outcome) if outcome.child_reusable => {
-                self.child.shrink();
-                true
-            }
-            Some(outcome) if outcome.is_complete => {
-                self.child.linger(Instant::now() + REFUSAL_LINGER);
-                false
-            }
-            Some(_) | None => false,
         }
     }
 
