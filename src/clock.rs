@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
 
 /// Where "now" comes from. Clones share one offset.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +70,12 @@ impl Timestamp {
         format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
     }
 
+    /// Reads the form that [`Timestamp::to_http_date`] writes. The two obsolete forms of the standard are not taken.
+    pub fn parse_http_date(text: &str) -> Option<Self> {
+        let time = text.strip_suffix(" GMT").map(|rest| format!("{rest} +0000"))?;
+        OffsetDateTime::parse(&time, &Rfc2822).ok().map(Self)
+    }
+
     /// Reads RFC 3339, and the forms without an offset that Python writes (taken as UTC).
     pub fn parse(text: &str) -> Option<Self> {
         let with_t = text.replacen(' ', "T", 1);
@@ -119,6 +125,10 @@ mod tests {
         let noon = Timestamp::from_unix(1_769_860_800).expect("in range");
         assert_eq!(noon.to_string(), "2026-01-31T12:00:00.000000Z");
         assert_eq!(noon.to_http_date(), "Sat, 31 Jan 2026 12:00:00 GMT");
+        assert_eq!(Timestamp::parse_http_date(&noon.to_http_date()), Some(noon));
+        for text in ["", "Sat, 31 Jan 2026 12:00:00", "Saturday, 31-Jan-26 12:00:00 GMT", "2026-01-31T12:00:00Z"] {
+            assert_eq!(Timestamp::parse_http_date(text), None, "{text}");
+        }
         for text in [
             "2026-01-31T12:00:00.000000Z",
             "2026-01-31T12:00:00Z",

@@ -304,12 +304,20 @@ fn named(provider: &str, connection: &str) -> String {
 /// The hint that a name alone allows.
 fn name_hint(name: ErrorName, provider: Option<&str>) -> Option<String> {
     let hint = match name {
-        ErrorName::CredentialMissing | ErrorName::TokenExpired | ErrorName::RefreshFailed => {
+        ErrorName::CredentialMissing | ErrorName::TokenExpired => {
             return Some(format!("run: authsome login {}", provider.unwrap_or("PROVIDER")));
+        }
+        // Most have a server that is down, and heal.
+        ErrorName::RefreshFailed => {
+            return Some(format!("if it does not pass, run: authsome login {}", provider.unwrap_or("PROVIDER")));
         }
         ErrorName::ConnectionNotFound => {
             let provider = provider.unwrap_or("PROVIDER");
             return Some(format!("run: authsome login {provider}; what is connected: authsome connections list"));
+        }
+        ErrorName::UnsupportedFlow => {
+            let provider = provider.unwrap_or("PROVIDER");
+            return Some(format!("leave --flow out, or see what it has: authsome provider inspect {provider}"));
         }
         ErrorName::ProviderNotFound => "see what there is: authsome provider list",
         ErrorName::EncryptionUnavailable => {
@@ -321,7 +329,6 @@ fn name_hint(name: ErrorName, provider: Option<&str>) -> Option<String> {
         ErrorName::IdentityNotFound | ErrorName::IdentityNotRegistered => "run: authsome onboard",
         ErrorName::DaemonUnavailable => "see: authsome daemon status, authsome daemon logs",
         ErrorName::UnsupportedAuthType
-        | ErrorName::UnsupportedFlow
         | ErrorName::OperationNotAllowed
         | ErrorName::InputCancelled
         | ErrorName::InvalidProviderSchema

@@ -14,7 +14,8 @@
 //! * **P2** A stored secret is written only to a TLS connection whose certificate was verified for a host that the
 //!   provider's definition names, and whose HTTP authority is that same host.
 //! * **P3** Nothing the child does during a run widens P1 or P2 for a later run.
-//! * **P4** Nothing that was acknowledged is lost: not by `kill -9`, not by a full disk.
+//! * **P4** Nothing that was acknowledged is lost: not by `kill -9`, not by a full disk, not by two processes that
+//!   refresh at once.
 //!
 //! Environment variables are cooperation, not confinement: a process of the same user can read what the user can
 //! read. P1 is about what we hand to the child, not about what a hostile child of the same user can take.
@@ -36,6 +37,13 @@
 //! One request to the daemon is one function in [`daemon`]: read, limit, match the route, authenticate the caller
 //! (proof of possession or browser session), authorize, act, answer, record.
 //!
+//! One login is a session: a sealed record that the command line, the pages and the provider's callback move on, each by
+//! compare-and-swap. Its secrets (`state`, verifier, device code, a client that is not stored yet) stand in a record beside
+//! it. At its end the connection, the client and the session's last state are written in one step, or not at all.
+//!
+//! One refresh is: due? take the lock (in this process, then a lease in the store), read again, call the token endpoint
+//! once, write the new tokens and give the lease back in one step, and only then hand the token out.
+//!
 //! # The rooms
 //!
 //! A room imports only rooms that stand above it here; a test reads the `use` lines and holds these arrows.
@@ -51,9 +59,9 @@
 //! | [`store`] | the [`store::Store`] trait and its embedded engine | leaves |
 //! | [`vault`] | master key, key wrapping, sealing; [`Vault`] | leaves, store |
 //! | [`http1`] | strict HTTP/1.1 heads and body framing over any stream; used by the daemon's gate and by the proxy | leaves |
-//! | [`flow`] | login protocols as functions; knows no store | leaves, model |
-//! | [`broker`] | the credential lifecycle: connect, resolve, export, revoke, defaults. The only place where flows, vault and audit meet | everything above |
-//! | [`daemon`] | the HTTP surface: gate, engine, routes, authentication, pages | everything above |
+//! | [`flow`] | OAuth and API keys as functions from a provider and inputs to tokens; the way out to OAuth endpoints; knows no store | leaves, model, http1 |
+//! | [`broker`] | the credential lifecycle: log in, resolve, refresh, export, revoke, defaults. The only place where flows, vault and audit meet | everything above |
+//! | [`daemon`] | the HTTP surface: gate, engine, routes, authentication, pages, device pollers | everything above |
 //! | [`client`] | signed requests to a daemon; finding, starting and stopping the local one | leaves, model, identity, http1 |
 //! | [`proxy`] | CONNECT, interception, the CA of the run, relay, injection, policy | leaves, model, http1, the router of provider |
 //! | [`launch`] | the child: environment, CA bundle, signals, exit status | leaves, model, proxy |
@@ -110,6 +118,7 @@ pub mod limits;
 pub mod model;
 pub mod net;
 pub mod paths;
+mod percent;
 pub mod provider;
 pub mod proxy;
 pub mod secret;

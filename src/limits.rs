@@ -35,9 +35,9 @@ pub const DAEMON_LINGER_BYTES: usize = 1024 * 1024;
 pub const DAEMON_GRACE: Duration = Duration::from_secs(5);
 /// Connections from the gate to the engine for requests that are answered at once.
 pub const ENGINE_QUICK_LINKS: usize = 16;
-/// Connections from the gate to the engine for requests that may wait for a provider: so many refreshes and logins can
-/// hang at once before another has to wait.
-pub const ENGINE_PATIENT_LINKS: usize = 32;
+/// Connections from the gate to the engine for requests that may wait for a provider: [`REFRESH_ALL_WAITERS`], and so many
+/// refreshes and logins that hang at once before another request has to wait. Each takes 20 KiB (measured).
+pub const ENGINE_PATIENT_LINKS: usize = 96;
 /// How long a request waits for a free connection to the engine.
 pub const ENGINE_WAIT_DEADLINE: Duration = Duration::from_secs(30);
 /// From a request to its answer inside the daemon: the longest is a refresh (30 s) behind a lock (20 s), retried.
@@ -61,10 +61,88 @@ pub const DAEMON_START_DEADLINE: Duration = Duration::from_secs(20);
 /// How long `daemon stop` waits before it says that the daemon does not end.
 pub const DAEMON_STOP_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long the end of a login that was broken off waits for the daemon to hear of it.
+pub const LOGIN_CANCEL_DEADLINE: Duration = Duration::from_secs(2);
+/// From the start of a browser to its first answer: a cold start from a slow disk takes seconds.
+pub const BROWSER_START_DEADLINE: Duration = Duration::from_secs(30);
+/// Any later answer of a browser: it comes from memory, but a page may be busy.
+pub const BROWSER_ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a browser may take to close itself before it is killed.
+pub const BROWSER_CLOSE_DEADLINE: Duration = Duration::from_secs(3);
+/// One message of a browser: it keeps at most 3300 cookies of 4 KiB.
+pub const BROWSER_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+
 /// An outbound call to a provider's OAuth endpoint, from name resolution to the last byte (`contract/oauth.md`).
 pub const OAUTH_CALL_DEADLINE: Duration = Duration::from_secs(30);
 /// The answer of an OAuth endpoint (`contract/oauth.md`).
 pub const OAUTH_BODY_BYTES: usize = 1024 * 1024;
+/// Everything that an OAuth endpoint sends for one answer: head, framing and interim (1xx) answers, which have no end of
+/// their own, stand beside [`OAUTH_BODY_BYTES`] of body.
+pub const OAUTH_ANSWER_BYTES: usize = 4 * OAUTH_BODY_BYTES;
+/// Values in one such answer, nested ones included. The longest real ones, metadata with its lists, have a few hundred.
+pub const OAUTH_VALUES: usize = 10_000;
+/// So much of a secret in a server's words is an echo of it. Shorter parts are found by accident.
+pub const OAUTH_ECHO_BYTES: usize = 12;
+/// Granted scopes that are kept of an answer: they are in every list of connections.
+pub const OAUTH_SCOPES: usize = 256;
+/// A revocation, which may hold up a logout but is not worth a person's patience.
+pub const OAUTH_REVOKE_DEADLINE: Duration = Duration::from_secs(10);
+/// An error text of a server, in characters (`contract/oauth.md`).
+pub const OAUTH_TEXT_CHARS: usize = 200;
+/// The longest `Retry-After` that is obeyed: a server must not be able to switch a connection off.
+pub const OAUTH_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+/// Life of a token; more means that the server does not know (`contract/oauth.md`: ten years).
+pub const TOKEN_LIFETIME_SECONDS: i64 = 10 * 365 * 24 * 60 * 60;
+/// Life of a device code that the server says nothing about (`contract/oauth.md`).
+pub const DEVICE_LIFETIME_SECONDS: i64 = 900;
+/// The longest life of a device code: Google's is half an hour, and a thread waits as long.
+pub const DEVICE_MAX_LIFETIME_SECONDS: i64 = 60 * 60;
+/// Between two polls for a device code, when the server says nothing (RFC 8628 section 3.5).
+pub const DEVICE_INTERVAL_SECONDS: i64 = 5;
+
+/// How long a caller waits for a refresh that another one has begun, here or on another daemon (`contract/oauth.md`).
+pub const REFRESH_WAIT_DEADLINE: Duration = Duration::from_secs(20);
+/// Callers that wait so at once for one connection; others are told to try again.
+pub const REFRESH_WAITERS: usize = 64;
+/// The same over all connections: a hung endpoint leaves seats for those who wait for another one. Each of them holds one
+/// of [`ENGINE_PATIENT_LINKS`], and the rest of those is for whoever asks for something else.
+pub const REFRESH_ALL_WAITERS: usize = 80;
+/// A token with less left is not handed out while another caller has a new one fetched: a request may take so long to
+/// connect and to be sent, and then arrive with a token that is over.
+pub const REQUEST_LEAD: Duration = Duration::from_secs(10);
+/// How often a daemon looks whether another one has finished a refresh: a token endpoint takes about that long.
+pub const REFRESH_POLL: Duration = Duration::from_millis(100);
+/// How long the right to spend a refresh token lasts: a call of [`OAUTH_CALL_DEADLINE`], and as much as two daemons'
+/// clocks may differ, or a disk may take.
+pub const REFRESH_LEASE: Duration = Duration::from_secs(45);
+/// A token of a login that is younger is not refreshed because an upstream refused it: an upstream that refuses every
+/// token would cause a refresh at each request.
+pub const REFUSED_TOKEN_PAUSE: Duration = Duration::from_secs(10);
+/// The same for a token of a refresh. A run keeps a token for [`CREDENTIAL_CACHE`] and tells of a refusal at its next
+/// request, so what was refused is probably the one before; where a refresh ends that one, runs would take turns at it.
+pub const REFUSED_SUCCESSOR_PAUSE: Duration = Duration::from_secs(2 * CREDENTIAL_CACHE.as_secs());
+/// Pause after the second failed refresh in a row; doubles with each further one.
+pub const REFRESH_PAUSE: Duration = Duration::from_secs(2);
+/// The longest pause of our own.
+pub const REFRESH_LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How far ahead of our clock a time may be that another daemon wrote, or that we wrote before our clock was corrected
+/// a little. What is further ahead comes from a clock that was wrong.
+pub const CLOCK_SKEW_SECONDS: i64 = 60;
+/// At the end of the daemon, after [`DAEMON_GRACE`]: a refresh under way gets so long before its answer is given up.
+/// Together they are less than [`DAEMON_STOP_DEADLINE`].
+pub const REFRESH_GRACE: Duration = Duration::from_secs(4);
+/// Connections whose tokens an export of everything refreshes at once.
+pub const EXPORT_REFRESHES: usize = 8;
+
+/// Device logins that are asked about at once: each has a thread of its own for as long as its code lives.
+pub const DEVICE_POLLERS: usize = 64;
+/// Of these, so many for one principal: nobody takes them all. A person waits for one, a script for a few.
+pub const DEVICE_POLLERS_EACH: usize = 8;
+/// The scopes of a login together, its client ID, and each of its addresses: all of them become one URL in a `Location`
+/// field, three bytes for one at worst, and every head is within [`HEAD_BYTES`].
+pub const LOGIN_TEXT_BYTES: usize = 4 * 1024;
+/// What RFC 8628 section 3.5 adds to the interval when the server says `slow_down`.
+pub const DEVICE_SLOW_DOWN: Duration = Duration::from_secs(5);
 
 /// A stored key or token. The longest seen are JWTs of a few KiB; a header field must still fit in a head.
 pub const SECRET_BYTES: usize = 32 * 1024;
@@ -96,6 +174,9 @@ pub const POP_REPLAY_ENTRIES: usize = 1_000_000;
 pub const CLAIM_TOKEN_SECONDS: i64 = 300;
 /// A login session without a device code (`contract/http.md`).
 pub const AUTH_SESSION_SECONDS: i64 = 300;
+/// Logins of one principal that may be under way at once, begun within [`AUTH_SESSION_SECONDS`]. A person has one, a script
+/// that logs in to everything there is has as many as there are providers.
+pub const LOGINS_EACH: usize = 500;
 /// A browser session (`contract/http.md`).
 pub const UI_SESSION_SECONDS: i64 = 3600;
 /// A registration that nobody claimed (`contract/http.md`).

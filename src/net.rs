@@ -8,10 +8,12 @@ mod connect;
 mod guard;
 mod roots;
 mod settings;
+mod tls_fault;
 mod upstream_proxy;
 
 pub use connect::{ConnectError, Policy, check_unresolved, connect, connect_to_proxy};
 pub use guard::{AddressClass, classify};
 pub use roots::{Roots, copy_bundle};
 pub use settings::NetSettings;
+pub use tls_fault::tls_fault;
 pub use upstream_proxy::{UpstreamProxy, UpstreamProxyScheme};

@@ -98,6 +98,11 @@ impl Home {
         self.daemon().join("daemon.pid")
     }
 
+    /// `server/daemon/daemon.port`: where a daemon that may take any port listened last.
+    pub fn daemon_port(&self) -> PathBuf {
+        self.daemon().join("daemon.port")
+    }
+
     /// `server/daemon/daemon.lock`: held while somebody starts the daemon.
     pub fn daemon_lock(&self) -> PathBuf {
         self.daemon().join("daemon.lock")

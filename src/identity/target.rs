@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::percent::{Plus, decode};
+
 /// The `htu` that a client signs for the request target `path_query`.
 pub(super) fn to_sign(path_query: &str) -> Cow<'_, str> {
     decoded(path_query).map_or(Cow::Borrowed(as_sent(path_query)), Cow::Owned)
@@ -30,23 +32,8 @@ fn decoded(path_query: &str) -> Option<String> {
     if !path.contains('%') {
         return None;
     }
-    let path = String::from_utf8(percent_decode(path.as_bytes())).ok()?;
+    let path = String::from_utf8(decode(path.as_bytes(), Plus::Plus)).ok()?;
     (!path.contains('?')).then(|| path + rest)
-}
-
-/// Decodes `%XX`; a `%` without two hexadecimal digits stands for itself, as in Python's `unquote`.
-fn percent_decode(text: &[u8]) -> Vec<u8> {
-    let digit = |at: usize| text.get(at).and_then(|&byte| char::from(byte).to_digit(16));
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while at < text.len() {
-        let encoded = if text[at] == b'%' { digit(at + 1).zip(digit(at + 2)) } else { None };
-        match encoded.and_then(|(high, low)| u8::try_from(high * 16 + low).ok()) {
-            Some(byte) => (bytes.push(byte), at += 3),
-            None => (bytes.push(text[at]), at += 1),
-        };
-    }
-    bytes
 }
 
 #[cfg(test)]

@@ -178,6 +178,35 @@ impl ConnectionRecord {
         }
     }
 
+    /// A second owner of the same record. Not `Clone`, so that each copy of its secrets is a visible decision.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        let copy = |secret: &Option<Secret>| secret.as_ref().map(Secret::duplicate);
+        Self {
+            schema_version: self.schema_version,
+            provider: self.provider.clone(),
+            identity: self.identity.clone(),
+            principal_id: self.principal_id.clone(),
+            vault_id: self.vault_id.clone(),
+            connection_name: self.connection_name.clone(),
+            auth_type: self.auth_type,
+            status: self.status,
+            base_url: self.base_url.clone(),
+            api_url: self.api_url.clone(),
+            scopes: self.scopes.clone(),
+            access_token: copy(&self.access_token),
+            refresh_token: copy(&self.refresh_token),
+            token_type: self.token_type.clone(),
+            expires_at: self.expires_at,
+            obtained_at: self.obtained_at,
+            api_key: copy(&self.api_key),
+            credentials: self.credentials.iter().map(|(name, value)| (name.clone(), value.duplicate())).collect(),
+            account: self.account.clone(),
+            metadata: self.metadata.clone(),
+            extra: self.extra.clone(),
+        }
+    }
+
     /// The whole record as JSON, secrets included, for the vault and for a caller that may export.
     pub fn to_sealable_json(&self) -> SecretBuffer {
         self.view(Secret::expose)
@@ -266,6 +295,7 @@ mod tests {
         let sealed: Value = serde_json::from_slice(record.to_sealable_json().expose_bytes()).expect("is JSON");
         assert_eq!(sealed["future"]["deep"][0], true);
         assert_eq!(sealed["access_token"], "at-1");
+        assert_eq!(record.duplicate().to_sealable_json().expose_bytes(), record.to_sealable_json().expose_bytes());
         let masked = record.to_json();
         assert_eq!(masked["credentials"]["li_at"], MASK);
         let masked = masked.to_string();

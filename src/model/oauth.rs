@@ -63,9 +63,14 @@ pub struct OAuthSettings {
     pub redirect_path: Option<String>,
     /// Dotted path to the access token in the token answer, such as `authed_user.access_token`; absent:
     /// `access_token`. What belongs to it (`refresh_token`, `expires_in`, `scope`, `token_type`) is looked for beside
-    /// it first, then at the top.
+    /// it first, then at the top. The answer to a refresh may have it all at the top.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_path: Option<String>,
+    /// How an error answer of the token endpoint says that the grant is dead (revoked, expired, spent), where it does
+    /// not say `"error": "invalid_grant"` (RFC 6749 section 5.2): top-level fields and their values, of which one that
+    /// is there suffices. A number counts as its digits.
+    #[serde(default, deserialize_with = "super::null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub dead_grant: BTreeMap<String, String>,
     /// A revocation that is not RFC 7009's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoke: Option<RevokeSpec>,
@@ -93,6 +98,9 @@ pub struct RevokeSpec {
     /// [`OAuthSettings::authorization_method`] says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<String>,
+    /// The one kind of token that is taken: `access_token` or `refresh_token`; absent: both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<String>,
     /// Further headers.
     #[serde(default, deserialize_with = "super::null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,

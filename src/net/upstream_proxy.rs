@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 
 use crate::error::{AuthsomeError, Result};
+use crate::percent::{Plus, decode_strictly};
 use crate::secret::Secret;
 
 use super::settings::canonical;
@@ -68,7 +69,7 @@ impl UpstreamProxy {
         };
         let authority = rest.split(['/', '?', '#']).next()?;
         let (credentials, place) = match authority.rsplit_once('@') {
-            Some((credentials, place)) => (Some(Secret::new(percent_decode(credentials)?)), place),
+            Some((credentials, place)) => (Some(Secret::new(decode_strictly(credentials, Plus::Plus)?)), place),
             None => (None, authority),
         };
         let default_port = if scheme == UpstreamProxyScheme::Http { 1080 } else { 443 };
@@ -95,19 +96,6 @@ impl UpstreamProxy {
                 && host.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         })
     }
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    let (mut out, mut bytes) = (Vec::with_capacity(text.len()), text.bytes());
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let digits = [bytes.next()?, bytes.next()?];
-            out.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
-        } else {
-            out.push(byte);
-        }
-    }
-    String::from_utf8(out).ok()
 }
 
 #[cfg(test)]

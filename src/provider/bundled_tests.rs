@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::bundled::BUNDLED;
 use super::*;
-use crate::model::{AuthType, ConnectionRecord, HostMatch, ProviderDefinition, RunRoute, SlotPlace};
+use crate::model::{AuthType, ConnectionRecord, HostMatch, OAuthSettings, ProviderDefinition, RunRoute, SlotPlace};
 use crate::secret::Secret;
 
 /// What 0.7.2 ships: `authsome login NAME` must go on working for each.
@@ -128,6 +128,27 @@ fn no_field_is_unknown() {
         .flat_map(|map| map.into_iter().map(|(key, _)| key))
         .collect();
         assert!(unknown.is_empty(), "{}: {unknown:?}", definition.name);
+    }
+}
+
+/// How a vendor's login works is tested with one of its definitions (`tests/it/quirks`). The others must not differ.
+#[test]
+fn one_vendor_has_one_login() {
+    for (model, family) in
+        [("google", "google-"), ("microsoft", "microsoft-"), ("atlassian", "jira"), ("jira", "confluence")]
+    {
+        let login = |definition: ProviderDefinition| OAuthSettings {
+            scopes: Vec::new(),
+            device_authorization_url: None,
+            supports_device_code: None,
+            ..definition.oauth.unwrap_or_default()
+        };
+        let siblings: Vec<_> = all().into_iter().filter(|definition| definition.name.starts_with(family)).collect();
+        assert!(!siblings.is_empty(), "{family}");
+        for sibling in siblings {
+            let name = sibling.name.clone();
+            assert_eq!(login(sibling), login(definition(model)), "{name}");
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The query of a request target, edited without touching what is not ours.
 
+use crate::percent::{Plus, decode, push_encoded};
+
 /// Splits a target into its path and its query, which may be missing.
 pub(super) fn split(target: &str) -> (&str, Option<&str>) {
     target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)))
@@ -12,7 +14,7 @@ pub(super) fn retain(target: &str, mut keep: impl FnMut(&[u8], &[u8]) -> bool) -
         .split('&')
         .filter(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            keep(&decode(name), &decode(value))
+            keep(&form(name), &form(value))
         })
         .collect();
     if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
@@ -20,7 +22,7 @@ pub(super) fn retain(target: &str, mut keep: impl FnMut(&[u8], &[u8]) -> bool) -
 
 /// Whether there is a parameter called `name`.
 pub(super) fn contains(target: &str, name: &str) -> bool {
-    let is_it = |pair: &str| decode(pair.split('=').next().unwrap_or_default()) == name.as_bytes();
+    let is_it = |pair: &str| form(pair.split('=').next().unwrap_or_default()) == name.as_bytes();
     split(target).1.is_some_and(|query| query.split('&').any(is_it))
 }
 
@@ -28,38 +30,14 @@ pub(super) fn contains(target: &str, name: &str) -> bool {
 pub(super) fn push(target: &mut String, name: &str, value: &str) {
     target.reserve(3 * (name.len() + value.len()) + 2); // growing on the way would leave parts of the value behind
     target.push(if split(target).1.is_some() { '&' } else { '?' });
-    encode_into(target, name);
+    push_encoded(target, name);
     target.push('=');
-    encode_into(target, value);
+    push_encoded(target, value);
 }
 
-/// Percent-encodes all but the unreserved characters (RFC 3986 section 2.3).
-fn encode_into(target: &mut String, text: &str) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            target.push(char::from(byte));
-        } else {
-            target.push('%');
-            target.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            target.push(char::from(DIGITS[usize::from(byte & 15)]));
-        }
-    }
-}
-
-/// Decodes as forms do (`+` is a space). What is no valid escape stays as it is, as servers do it.
-fn decode(text: &str) -> Vec<u8> {
-    let (bytes, mut out, mut at) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
-    while at < bytes.len() {
-        let escaped = bytes.get(at + 1..at + 3).filter(|_| bytes[at] == b'%').and_then(|digits| {
-            // `from_str_radix` would take a sign.
-            digits.iter().all(u8::is_ascii_hexdigit).then_some(())?;
-            u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-        });
-        out.push(escaped.unwrap_or(if bytes[at] == b'+' { b' ' } else { bytes[at] }));
-        at += if escaped.is_some() { 3 } else { 1 };
-    }
-    out
+/// What is no valid escape stays as it is, as servers do it.
+fn form(text: &str) -> Vec<u8> {
+    decode(text.as_bytes(), Plus::Space)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Instant;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::ServerName;
-use rustls::{CertificateError, ClientConfig, ClientConnection, Connection};
+use rustls::{ClientConfig, ClientConnection, Connection};
 use zeroize::Zeroizing;
 
 use super::agree::Authority;
@@ -19,7 +19,7 @@ use crate::http1::{Buffered, Fields, HeadError, RequestHead, Version};
 use crate::limits::{UPSTREAM_CONNECT_DEADLINE, UPSTREAM_TLS_DEADLINE};
 use crate::net::{
     ConnectError, NetSettings, Policy, Roots, UpstreamProxy, UpstreamProxyScheme, check_unresolved, connect,
-    connect_to_proxy,
+    connect_to_proxy, tls_fault,
 };
 
 /// Opens connections to upstreams. A pool of idle ones would live here, behind the same call.
@@ -151,27 +151,6 @@ fn unreachable(authority: &Authority, error: &ConnectError) -> Refusal {
 fn broken(authority: &Authority, error: &io::Error) -> Refusal {
     let message = format!("{} cannot be reached on port {}: {error}", authority.host, authority.port);
     Refusal::new(Code::UpstreamUnreachable, message, "Check the network, then try again.")
-}
-
-/// What rustls found wrong, in words for whoever reads the answer.
-fn tls_fault(error: &io::Error) -> String {
-    let fault = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let certificate = match fault {
-        Some(rustls::Error::InvalidCertificate(certificate)) => certificate,
-        Some(other) => return other.to_string(),
-        None => return error.to_string(),
-    };
-    match certificate {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate has expired".to_owned(),
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "its certificate is not valid yet".to_owned()
-        }
-        CertificateError::UnknownIssuer => "its certificate is not signed by a trusted authority".to_owned(),
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "its certificate is for another name".to_owned()
-        }
-        other => format!("its certificate is not acceptable ({other})"),
-    }
 }
 
 fn timed_out(authority: &Authority, what: &str) -> Refusal {

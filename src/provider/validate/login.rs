@@ -59,6 +59,11 @@ impl Checker<'_> {
             let is_path = path.len() <= 128 && path.split('.').all(is_word);
             self.require(is_path, "oauth.token_path", "must be names joined by dots")?;
         }
+        self.entries("oauth.dead_grant", oauth.dead_grant.len())?;
+        for (field, value) in &oauth.dead_grant {
+            self.require(is_word(field) && !value.is_empty(), "oauth.dead_grant", "must be fields and their values")?;
+            self.text("oauth.dead_grant", value, VALUE_BYTES)?;
+        }
         let parameter = oauth.scope_parameter.as_deref();
         self.require(parameter.is_none_or(is_word), "oauth.scope_parameter", "must be one word")
     }
@@ -87,6 +92,7 @@ impl Checker<'_> {
         self.word("oauth.revoke.method", revoke.method.as_deref(), &["POST", "DELETE"])?;
         self.word("oauth.revoke.body", revoke.body.as_deref(), &["form", "json", "none"])?;
         self.word("oauth.revoke.auth", revoke.auth.as_deref(), &["body", "basic", "bearer", "none"])?;
+        self.word("oauth.revoke.only", revoke.only.as_deref(), &["access_token", "refresh_token"])?;
         let field = revoke.token_field.as_deref();
         self.require(field.is_none_or(is_word), "oauth.revoke.token_field", "must be one word")?;
         self.fixed_headers("oauth.revoke.headers", &revoke.headers)
