@@ -57,6 +57,9 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Removes values whose time is over; returns how many.
     fn remove_expired(&self) -> Result<usize, StoreError>;
 
+    /// Whether no other process can have it open: whatever an earlier one was doing is over.
+    fn is_exclusive(&self) -> bool;
+
     /// One line about the engine, for `health` and `doctor`: no path, no address with credentials.
     fn describe(&self) -> String;
 }

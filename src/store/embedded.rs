@@ -170,6 +170,11 @@ impl Store for Embedded {
         }
     }
 
+    fn is_exclusive(&self) -> bool {
+        // What is in memory may have been made by somebody who still uses it.
+        self.file.is_some()
+    }
+
     fn describe(&self) -> String {
         let place = if self.file.is_some() { "one file" } else { "memory" };
         format!("embedded (redb in {place}, layout {})", layout::SCHEMA)
