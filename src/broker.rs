@@ -6,11 +6,16 @@ mod clients;
 mod connect;
 mod connections;
 mod export;
+mod given;
 mod keys;
+mod login;
 mod pointers;
 mod providers;
+mod refresh;
 mod resolve;
+mod revoke;
 mod run;
+mod servers;
 mod sessions;
 
 use std::sync::{Arc, Mutex};
@@ -19,17 +24,23 @@ use serde_json::{Map, Value};
 
 pub use audit::{AuditLog, AuditQuery, Cursor, MAX_PAGE};
 pub use clients::ClientSettings;
-pub use connect::ApiKeyLogin;
+pub use connect::{ApiKeyLogin, CookieLogin};
 pub use connections::{GlobalConnection, Listing, ProviderConnections};
 pub use export::ExportFormat;
 pub use keys::check_name;
+pub use login::{CallbackAnswer, DeviceLogin, DeviceStep};
 pub use providers::Removal;
+pub use refresh::Demand;
+use refresh::Refresher;
 pub use run::{ProxyRoute, RunRequest, Scope};
-pub use sessions::{InputPage, SessionRequest, StoredSession};
+pub use sessions::{Input, InputPage, SessionRequest, StoredSession};
 
 use crate::clock::Clock;
 use crate::error::{AuthsomeError, Result};
+use crate::flow::Outbound;
+use crate::limits::NEAR_EXPIRY_SECONDS;
 use crate::model::{AuditEvent, AuditSource, Grants, Role};
+use crate::net::NetSettings;
 use crate::provider::Registry;
 use crate::store::Range;
 use crate::vault::{Vault, Version};
@@ -91,6 +102,21 @@ impl Actor {
     }
 }
 
+/// What the operator decides about the lifecycle of credentials.
+#[derive(Clone, Debug)]
+pub struct BrokerOptions {
+    /// How OAuth endpoints are reached.
+    pub net: NetSettings,
+    /// A token is refreshed when it has less than this left, in seconds.
+    pub near_expiry_seconds: i64,
+}
+
+impl Default for BrokerOptions {
+    fn default() -> Self {
+        Self { net: NetSettings::default(), near_expiry_seconds: NEAR_EXPIRY_SECONDS }
+    }
+}
+
 /// The lifecycle of credentials on one daemon.
 #[derive(Debug)]
 pub struct Broker {
@@ -98,6 +124,9 @@ pub struct Broker {
     registry: Arc<Registry>,
     audit: AuditLog,
     clock: Clock,
+    outbound: Outbound,
+    near_expiry_seconds: i64,
+    refresher: Refresher,
     /// One change of definitions at a time: the registry must not run ahead of the store.
     defining: Mutex<()>,
     problems: Vec<String>,
@@ -108,9 +137,20 @@ impl Broker {
     ///
     /// # Errors
     /// `StoreUnavailable`, `EncryptionUnavailable`.
-    pub fn new(vault: Arc<Vault>, registry: Arc<Registry>, clock: Clock) -> Result<Self> {
+    pub fn new(vault: Arc<Vault>, registry: Arc<Registry>, clock: Clock, options: BrokerOptions) -> Result<Self> {
         let audit = AuditLog::new(Arc::clone(&vault), clock.clone());
-        let mut broker = Self { vault, registry, audit, clock, defining: Mutex::default(), problems: Vec::new() };
+        let refresher = Refresher::new(&vault)?;
+        let mut broker = Self {
+            vault,
+            registry,
+            audit,
+            clock,
+            outbound: Outbound::new(options.net),
+            near_expiry_seconds: options.near_expiry_seconds,
+            refresher,
+            defining: Mutex::default(),
+            problems: Vec::new(),
+        };
         broker.problems = broker.load_registered()?;
         Ok(broker)
     }

@@ -13,6 +13,7 @@ mod message;
 mod origin;
 mod pages;
 mod people;
+mod pollers;
 mod router;
 mod serve;
 mod server;

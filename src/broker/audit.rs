@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Actor;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 use crate::model::{AuditEntry, AuditEvent, AuditSource};
 use crate::paths::hex;
 use crate::secret::random_bytes;
 use crate::store::Range;
-use crate::vault::{ExpectedVersion, Vault, VaultWrite};
+use crate::vault::{Vault, VaultWrite};
 
 /// How long an entry is kept: a quarter, so that a leak found late can still be traced.
 const RETENTION_SECONDS: i64 = 90 * 24 * 3600;
@@ -42,6 +42,21 @@ type EntryKeys = Vec<Vec<String>>;
 pub struct AuditLog {
     vault: Arc<Vault>,
     clock: Clock,
+}
+
+/// Entries that are not written yet.
+pub(super) struct Prepared {
+    ids: Vec<String>,
+    entries: Vec<(String, Vec<u8>)>,
+    expires_at: Timestamp,
+}
+
+impl Prepared {
+    /// What writes them.
+    pub(super) fn writes(&self) -> impl Iterator<Item = VaultWrite<'_>> {
+        let expires_at = Some(self.expires_at);
+        self.entries.iter().map(move |(key, value)| VaultWrite { expires_at, ..VaultWrite::put(key, value) })
+    }
 }
 
 /// Whose entries, and from where on.
@@ -96,9 +111,15 @@ impl AuditLog {
     /// # Errors
     /// `StoreUnavailable`; then none of them was written.
     pub fn record(&self, source: AuditSource, actor: Option<&Actor>, events: Vec<AuditEvent>) -> Result<Vec<String>> {
+        let prepared = self.prepare(source, actor, events);
+        self.vault.apply(&prepared.writes().collect::<Vec<_>>())?;
+        Ok(prepared.ids)
+    }
+
+    /// `events` as writes for a step that does more than that: what is noted has happened, and the other way round.
+    pub(super) fn prepare(&self, source: AuditSource, actor: Option<&Actor>, events: Vec<AuditEvent>) -> Prepared {
         let now = self.clock.now();
-        let expires_at = Some(now.plus_seconds(RETENTION_SECONDS));
-        let mut sealed = Vec::with_capacity(events.len() * 2);
+        let mut entries = Vec::with_capacity(events.len() * 2);
         let mut ids = Vec::with_capacity(events.len());
         for (index, event) in events.into_iter().enumerate() {
             let entry = to_entry(event, source, actor, now);
@@ -106,17 +127,12 @@ impl AuditLog {
             let time = now.unix_micros() + i64::try_from(index).unwrap_or(0);
             let suffix = format!("{time:020}:{}", entry.event_id);
             if let Some(principal_id) = &entry.principal_id {
-                sealed.push((format!("audit_of:{principal_id}:{suffix}"), Vec::new()));
+                entries.push((format!("audit_of:{principal_id}:{suffix}"), Vec::new()));
             }
-            sealed.push((format!("audit:{suffix}"), serde_json::to_vec(&entry).unwrap_or_default()));
+            entries.push((format!("audit:{suffix}"), serde_json::to_vec(&entry).unwrap_or_default()));
             ids.push(entry.event_id);
         }
-        let writes: Vec<_> = sealed
-            .iter()
-            .map(|(key, value)| VaultWrite { key, value: Some(value), expected: ExpectedVersion::Anything, expires_at })
-            .collect();
-        self.vault.apply(&writes)?;
-        Ok(ids)
+        Prepared { ids, entries, expires_at: now.plus_seconds(RETENTION_SECONDS) }
     }
 
     /// Removes the oldest entries beyond [`KEPT`]; returns how many. Entries of clients go first while they are more
@@ -214,7 +230,7 @@ fn position(suffix: &str) -> Option<Cursor> {
     Some(Cursor { t: time.parse().ok()?, id: id.to_owned() })
 }
 
-fn to_entry(event: AuditEvent, source: AuditSource, actor: Option<&Actor>, now: crate::clock::Timestamp) -> AuditEntry {
+fn to_entry(event: AuditEvent, source: AuditSource, actor: Option<&Actor>, now: Timestamp) -> AuditEntry {
     AuditEntry {
         event_id: format!("audit_{}", hex(&random_bytes::<16>())),
         timestamp: now,

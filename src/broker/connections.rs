@@ -179,23 +179,6 @@ impl Broker {
         Ok(record)
     }
 
-    /// Removes one connection in the vault of `owner`, and the pointers to it. Not there: nothing happens. Returns what
-    /// was removed.
-    ///
-    /// # Errors
-    /// `OperationNotAllowed`, `StoreUnavailable`, `EncryptionUnavailable`.
-    pub fn logout(&self, actor: &Actor, owner: &str, provider: &str, name: &str) -> Result<Option<ConnectionRecord>> {
-        actor.check_use("logout")?;
-        let removed = self.remove_connection(owner, provider, name)?;
-        if let Some(record) = &removed {
-            let noted = event("provider.logout", provider, Some(name));
-            let is_own = owner == actor.vault_id;
-            let noted = if is_own { noted } else { with_fact(noted, "owner", record.principal_id.as_str()) };
-            self.note(Some(actor), noted)?;
-        }
-        Ok(removed)
-    }
-
     /// Takes the global connection of `provider` back. Returns whether there was one.
     ///
     /// # Errors
@@ -268,7 +251,7 @@ pub(super) fn filling(record: &ConnectionRecord) -> Filling<'_> {
 }
 
 /// Seals the destinations of `entry` into `record`.
-fn bind(entry: &Entry, record: &mut ConnectionRecord) -> Result<()> {
+pub(super) fn bind(entry: &Entry, record: &mut ConnectionRecord) -> Result<()> {
     let fingerprint = destinations_fingerprint(&entry.definition, &filling(record))?;
     record.metadata.insert(DESTINATION.to_owned(), Value::String(fingerprint));
     record.metadata.insert(DEFINITION_SOURCE.to_owned(), Value::String(source_name(entry.source).to_owned()));

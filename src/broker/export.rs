@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
 
-use super::connections::{DEFAULT, check_bound};
-use super::resolve::check_alive;
-use super::{Actor, Broker, event, with_fact};
+use super::connections::DEFAULT;
+use super::{Actor, Broker, Demand, event, with_fact};
 use crate::error::{AuthsomeError, Result};
+use crate::limits::{EXPORT_REFRESHES, REFRESH_WAIT_DEADLINE};
 use crate::model::{ConnectionRecord, ProviderDefinition};
-use crate::provider::{ExportName, ExportSource, env_word, export_names};
+use crate::provider::{Entry, ExportName, ExportSource, env_word, export_names};
 use crate::secret::{Secret, SecretBuffer};
 
 /// How the values are written.
@@ -38,7 +41,8 @@ impl Broker {
     /// The values of one connection, or of all of them, under their environment names.
     ///
     /// # Errors
-    /// `OperationNotAllowed`, `ConnectionNotFound`, `CredentialMissing`, `TokenExpired`, `StoreUnavailable`.
+    /// `OperationNotAllowed`, `ConnectionNotFound`, `CredentialMissing`, `TokenExpired`, `RefreshFailed`,
+    /// `StoreUnavailable`. Of all connections, those that do not work are left out.
     pub fn export(
         &self,
         actor: &Actor,
@@ -77,26 +81,52 @@ impl Broker {
             None if self.global(provider)?.is_some() => return Err(only_through_the_proxy()),
             None => return Err(super::connections::missing(actor, provider, &name)),
         };
-        check_bound(&entry, &record)?;
-        check_alive(&record, self.clock.now())?;
-        Ok(record)
+        self.ready(actor, &entry, record, Demand::Use)
     }
 
     /// Every connection that works now, the default ones first so that they get the plain names.
     fn all_exportable(&self, actor: &Actor) -> Result<Vec<ConnectionRecord>> {
-        let now = self.clock.now();
-        let mut records: Vec<(bool, ConnectionRecord)> = Vec::new();
+        let mut found: Vec<(bool, Entry, ConnectionRecord)> = Vec::new();
         for of in self.own_connections(&actor.vault_id)? {
             let Some(entry) = self.registry.find(&of.provider) else { continue };
             for record in of.records {
                 let is_default = of.default_connection.as_deref() == Some(&record.connection_name);
-                if check_bound(&entry, &record).is_ok() && check_alive(&record, now).is_ok() {
-                    records.push((!is_default, record));
-                }
+                found.push((!is_default, entry.clone(), record));
             }
         }
-        records.sort_by_key(|(is_other, _)| *is_other);
-        Ok(records.into_iter().map(|(_, record)| record).collect())
+        found.sort_by_key(|(is_other, ..)| *is_other);
+        Ok(self.all_ready(actor, found.into_iter().map(|(_, entry, record)| (entry, record)).collect()))
+    }
+
+    /// Those of `found` that work, in their order. Tokens that are due are refreshed side by side: a server that hangs
+    /// takes nothing from the others.
+    fn all_ready(&self, actor: &Actor, found: Vec<(Entry, ConnectionRecord)>) -> Vec<ConnectionRecord> {
+        let started = Instant::now();
+        let due = found.iter().filter(|(_, record)| !self.is_fresh(record)).count();
+        let (queue, ready) = (Mutex::new(found.into_iter().enumerate()), Mutex::new(Vec::new()));
+        let take = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work = || {
+            while let Some((index, (entry, record))) = take() {
+                let outcome = if started.elapsed() < REFRESH_WAIT_DEADLINE {
+                    self.ready(actor, &entry, record, Demand::Use)
+                } else {
+                    self.as_it_is(&entry, record) // the caller does not wait for a second round of servers that hang
+                };
+                if let Ok(record) = outcome {
+                    ready.lock().unwrap_or_else(PoisonError::into_inner).push((index, record));
+                }
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 1..due.min(EXPORT_REFRESHES) {
+                // Without a thread it takes longer.
+                let _ = thread::Builder::new().name("export".to_owned()).spawn_scoped(scope, work);
+            }
+            work();
+        });
+        let mut ready = ready.into_inner().unwrap_or_else(PoisonError::into_inner);
+        ready.sort_by_key(|(index, _)| *index);
+        ready.into_iter().map(|(_, record)| record).collect()
     }
 }
 

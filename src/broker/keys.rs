@@ -41,6 +41,30 @@ pub(super) fn session(id: &str) -> String {
     format!("session:{id}")
 }
 
+/// Logins that a principal has begun lately, and that have not ended.
+pub(super) fn begun(principal_id: &str) -> String {
+    format!("begun:{principal_id}:")
+}
+
+/// The right to spend the refresh token of a connection.
+pub(super) fn refresh_lease(vault_id: &str, provider: &str, name: &str) -> String {
+    format!("lease:refresh:{vault_id}:{provider}:{name}")
+}
+
+pub(super) const REFRESH_LEASES: &str = "lease:refresh:";
+
+pub(super) const SESSIONS: &str = "session:";
+
+/// What a login in progress keeps secret.
+pub(super) fn pending(session_id: &str) -> String {
+    format!("login:{session_id}")
+}
+
+/// Which session a `state` belongs to, by its hash: who can list keys cannot answer for a provider.
+pub(super) fn state(hash: &str) -> String {
+    format!("state:{hash}")
+}
+
 /// What a vault key names.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum VaultKey<'a> {

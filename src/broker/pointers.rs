@@ -4,11 +4,14 @@
 //! Whatever adds or removes a connection, or points to one, is one step that also rewrites the provider's metadata and
 //! expects it unchanged. So of two steps at once, the second looks again at what the first has left.
 
+use std::cell::RefCell;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::connections::{DEFAULT, missing};
 use super::{Actor, Broker, event, keys};
+use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::model::ConnectionRecord;
 use crate::secret::SecretBuffer;
@@ -34,23 +37,49 @@ pub(super) struct GlobalPointer {
 /// One write of a step.
 pub(super) struct Write<'a> {
     key: &'a str,
-    value: Option<&'a SecretBuffer>,
-    /// What must be there; `None`: anything.
-    expected: Option<Version>,
+    value: Option<&'a [u8]>,
+    expected: Condition,
+    expires_at: Option<Timestamp>,
+}
+
+/// What must be there for a step to happen.
+enum Condition {
+    Anything,
+    Nothing,
+    Version(Version),
 }
 
 impl<'a> Write<'a> {
     pub(super) fn put(key: &'a str, value: &'a SecretBuffer) -> Self {
-        Self { key, value: Some(value), expected: None }
+        Self { key, value: Some(value.expose_bytes()), expected: Condition::Anything, expires_at: None }
     }
 
-    fn remove(key: &'a str) -> Self {
-        Self { key, value: None, expected: None }
+    /// Whatever is there, `write` takes its place.
+    pub(super) fn over(write: VaultWrite<'a>) -> Self {
+        Self { key: write.key, value: write.value, expected: Condition::Anything, expires_at: write.expires_at }
     }
 
-    fn to_vault(&self) -> VaultWrite<'_> {
-        let expected = self.expected.as_ref().map_or(ExpectedVersion::Anything, ExpectedVersion::Is);
-        VaultWrite { key: self.key, value: self.value.map(SecretBuffer::expose_bytes), expected, expires_at: None }
+    /// The same, if `version` is there; `None`: if nothing is.
+    pub(super) fn expecting(self, version: Option<Version>) -> Self {
+        Self { expected: version.map_or(Condition::Nothing, Condition::Version), ..self }
+    }
+
+    /// The same, for a while.
+    pub(super) fn until(self, expires_at: Timestamp) -> Self {
+        Self { expires_at: Some(expires_at), ..self }
+    }
+
+    pub(super) fn remove(key: &'a str) -> Self {
+        Self { key, value: None, expected: Condition::Anything, expires_at: None }
+    }
+
+    pub(super) fn to_vault(&self) -> VaultWrite<'_> {
+        let expected = match &self.expected {
+            Condition::Anything => ExpectedVersion::Anything,
+            Condition::Nothing => ExpectedVersion::Absent,
+            Condition::Version(version) => ExpectedVersion::Is(version),
+        };
+        VaultWrite { key: self.key, value: self.value, expected, expires_at: self.expires_at }
     }
 }
 
@@ -132,28 +161,29 @@ impl Broker {
         self.note(Some(actor), event("provider.global_connection_set", provider, Some(name)))
     }
 
-    /// Removes a connection and the pointers to it. The default goes to another one, where there is one.
+    /// Removes a connection and the pointers to it. The default goes to another one, where there is one. Returns the record
+    /// as it was in that moment.
     pub(super) fn remove_connection(
         &self,
         vault_id: &str,
         provider: &str,
         name: &str,
     ) -> Result<Option<ConnectionRecord>> {
-        let Some((record, _)) = self.find(vault_id, provider, name)? else { return Ok(None) };
+        let removed = RefCell::new(None);
         let (key, global_key) = (keys::connection(vault_id, provider, name), keys::global(provider));
+        let lease_key = keys::refresh_lease(vault_id, provider, name);
         let is_done = self.step(vault_id, provider, |names, default| {
-            if !names.iter().any(|known| known == name) {
-                return Ok(None); // somebody else has removed it
-            }
-            let mut writes = vec![Write::remove(&key)];
+            let Some((record, version)) = self.find(vault_id, provider, name)? else { return Ok(None) };
+            removed.replace(Some(record));
+            let mut writes = vec![Write::remove(&key).expecting(Some(version)), Write::remove(&lease_key)];
             let pointer = self.read::<GlobalPointer>(&global_key)?;
             let is_global = |to: &GlobalPointer| to.vault_id == vault_id && to.connection_name == name;
             if let Some((_, version)) = pointer.filter(|(to, _)| is_global(to)) {
-                writes.push(Write { expected: Some(version), ..Write::remove(&global_key) });
+                writes.push(Write { expected: Condition::Version(version), ..Write::remove(&global_key) });
             }
             let heir = || names.iter().find(|other| *other != name).cloned();
             Ok(Some((writes, default.filter(|default| default != name).or_else(heir))))
         })?;
-        Ok(is_done.then_some(record))
+        Ok(removed.into_inner().filter(|_| is_done))
     }
 }

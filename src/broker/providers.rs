@@ -3,11 +3,13 @@
 use std::sync::{MutexGuard, PoisonError};
 
 use super::connections::would_move;
+use super::servers::confidants;
 use super::{Actor, Broker, event, keys, with_fact};
 use crate::error::{AuthsomeError, Result};
 use crate::model::ProviderDefinition;
 use crate::provider::{Origin, ValidateOptions, parse_definition, validate};
 use crate::secret::SecretBuffer;
+use crate::vault::VaultWrite;
 
 /// What `remove` did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +43,8 @@ impl Broker {
     ///
     /// # Errors
     /// `InvalidProviderSchema` naming the field; without `force`: `ProviderAlreadyRegistered` when the name is taken,
-    /// `OperationNotAllowed` when a stored secret would go to another place.
+    /// `OperationNotAllowed` when a stored secret would go to another place. With `force` such a secret does not go there:
+    /// connections are not used until their owners agree, and a client is removed.
     pub fn register(
         &self,
         actor: &Actor,
@@ -58,8 +61,11 @@ impl Broker {
         if !force {
             self.check_nothing_moves(&definition)?;
         }
-        self.store_definition(definition)?;
-        self.note(Some(actor), with_fact(event("provider.registered", &name, None), "force", force))
+        let removes_client = self.would_move_client(&definition)?;
+        self.store_definition(definition, removes_client)?;
+        let noted = with_fact(event("provider.registered", &name, None), "force", force);
+        let noted = if removes_client { with_fact(noted, "client_removed", true) } else { noted };
+        self.note(Some(actor), noted)
     }
 
     /// Replaces a registered definition.
@@ -90,50 +96,46 @@ impl Broker {
         }
         validate(&definition, options)?;
         self.check_nothing_moves(&definition)?;
-        self.store_definition(definition)?;
+        self.store_definition(definition, false)?;
         self.note(Some(actor), event("provider.updated", name, None))
     }
 
     fn check_nothing_moves(&self, definition: &ProviderDefinition) -> Result<()> {
         let moved = self.all_connections(&definition.name)?.iter().any(|record| would_move(definition, record));
-        if !moved {
+        if !moved && !self.would_move_client(definition)? {
             return Ok(());
         }
         Err(AuthsomeError::OperationNotAllowed {
             operation: "provider register",
             reason: format!("stored secrets of '{}' would be sent to another place", definition.name),
-            hint: Some("with --force the connections stay unused until their owners run `authsome connections rebind`"),
+            hint: Some(
+                "with --force the stored OAuth client is removed where it would be told to another server, and the \
+                 connections stay unused until their owners run `authsome connections rebind`",
+            ),
         })
     }
 
-    fn store_definition(&self, definition: ProviderDefinition) -> Result<()> {
+    /// Whether a definition would tell the secret of the stored client to others than the one of today.
+    fn would_move_client(&self, definition: &ProviderDefinition) -> Result<bool> {
+        let client = self.client(&definition.name)?.filter(|client| client.client_id.is_some());
+        let Some(client) = client else { return Ok(false) };
+        let Some(entry) = self.registry.find(&definition.name) else { return Ok(true) };
+        let told = |definition| confidants(definition, client.base_url.as_deref(), client.api_url.as_deref());
+        Ok(!matches!((told(definition), told(&entry.definition)), (Ok(then), Ok(today)) if then.is_subset(&today)))
+    }
+
+    fn store_definition(&self, definition: ProviderDefinition, removes_client: bool) -> Result<()> {
         let value = SecretBuffer::from_json(&definition).map_err(|_| AuthsomeError::InvalidProviderSchema {
             provider: Some(definition.name.clone()),
             field: "definition".to_owned(),
             reason: "not JSON".to_owned(),
         })?;
-        self.vault.put(&keys::definition(&definition.name), value.expose_bytes())?;
+        let (key, client) = (keys::definition(&definition.name), keys::client(&definition.name));
+        let remove = removes_client.then(|| VaultWrite::delete(&client));
+        let writes: Vec<_> = remove.into_iter().chain([VaultWrite::put(&key, value.expose_bytes())]).collect();
+        self.vault.apply(&writes)?;
         self.registry.register(definition);
         Ok(())
-    }
-
-    /// Deletes all connections of `provider` in every vault, its global pointer and its stored client.
-    ///
-    /// # Errors
-    /// `ProviderNotFound`, `StoreUnavailable`.
-    pub fn revoke(&self, actor: &Actor, provider: &str) -> Result<usize> {
-        let records = self.all_connections(provider)?;
-        let known = self.registry.find(provider).is_some();
-        if !known && records.is_empty() {
-            return Err(AuthsomeError::ProviderNotFound { provider: provider.to_owned() });
-        }
-        for record in &records {
-            self.remove_connection(&record.vault_id, provider, &record.connection_name)?;
-        }
-        self.vault.delete(&keys::client(provider))?;
-        let noted = with_fact(event("provider.revoked", provider, None), "connections", records.len());
-        self.note(Some(actor), noted)?;
-        Ok(records.len())
     }
 
     /// Revokes, then removes a registered definition.

@@ -1,7 +1,7 @@
 //! From "provider and connection" to the values that a request needs.
 
 use super::connections::{DEFAULT, check_bound, filling, missing};
-use super::{Actor, Broker};
+use super::{Actor, Broker, Demand};
 use crate::clock::Timestamp;
 use crate::error::{AuthsomeError, Result};
 use crate::model::{ConnectionRecord, ConnectionStatus, Place, Resolved};
@@ -18,12 +18,13 @@ impl Broker {
     ///
     /// # Errors
     /// `ConnectionNotFound` (also for an unknown provider, as 0.7.2 says it), `CredentialMissing`, `TokenExpired`,
-    /// `OperationNotAllowed` (no grant, or the destination changed), `StoreUnavailable`.
-    pub fn resolve(&self, actor: &Actor, provider: &str, connection: Option<&str>) -> Result<Resolved> {
+    /// `RefreshFailed`, `OperationNotAllowed` (no grant, or the destination changed), `StoreUnavailable`.
+    pub fn resolve(&self, actor: &Actor, provider: &str, connection: Option<&str>, demand: Demand) -> Result<Resolved> {
         actor.check_use("resolve")?;
         let found = self.usable_connection(actor, provider, connection)?;
         let entry = self.entry(provider).map_err(|_| missing(actor, provider, connection.unwrap_or(DEFAULT)))?;
-        self.values(&entry, found)
+        let Usable { record, source } = found;
+        values(&entry, self.ready(actor, &entry, record, demand)?, source)
     }
 
     pub(super) fn usable_connection(&self, actor: &Actor, provider: &str, connection: Option<&str>) -> Result<Usable> {
@@ -41,20 +42,37 @@ impl Broker {
         Err(missing(actor, provider, &name))
     }
 
-    pub(super) fn values(&self, entry: &Entry, found: Usable) -> Result<Resolved> {
-        let Usable { record, source } = found;
+    /// `record` with a credential that may be used now, refreshed first when it is due.
+    pub(super) fn ready(
+        &self,
+        actor: &Actor,
+        entry: &Entry,
+        record: ConnectionRecord,
+        demand: Demand,
+    ) -> Result<ConnectionRecord> {
+        check_bound(entry, &record)?;
+        let record = self.up_to_date(actor, entry, record, demand)?;
+        self.as_it_is(entry, record) // it may be another one by now
+    }
+
+    /// `record`, where its credential may be used now.
+    pub(super) fn as_it_is(&self, entry: &Entry, record: ConnectionRecord) -> Result<ConnectionRecord> {
         check_bound(entry, &record)?;
         check_alive(&record, self.clock.now())?;
-        Ok(Resolved {
-            headers: headers(&entry.definition, &record)?,
-            inject: slots(&entry.definition, &record)?,
-            destinations: Some(places(entry, &record)?),
-            provider: record.provider,
-            connection: record.connection_name,
-            expires_at: record.expires_at,
-            source: source.to_owned(),
-        })
+        Ok(record)
     }
+}
+
+fn values(entry: &Entry, record: ConnectionRecord, source: &str) -> Result<Resolved> {
+    Ok(Resolved {
+        headers: headers(&entry.definition, &record)?,
+        inject: slots(&entry.definition, &record)?,
+        destinations: Some(places(entry, &record)?),
+        provider: record.provider,
+        connection: record.connection_name,
+        expires_at: record.expires_at,
+        source: source.to_owned(),
+    })
 }
 
 /// Where the values of `record` may go now: a run has its routes from when it began.
@@ -69,13 +87,19 @@ pub(super) fn check_alive(record: &ConnectionRecord, now: Timestamp) -> Result<(
     let dead =
         |reason: &str| Err(AuthsomeError::CredentialMissing { provider: provider.clone(), reason: reason.into() });
     match record.status {
-        ConnectionStatus::Connected if record.expires_at.is_some_and(|end| end <= now) => {
-            Err(AuthsomeError::TokenExpired { provider })
-        }
-        ConnectionStatus::Connected => Ok(()),
-        ConnectionStatus::Expired => Err(AuthsomeError::TokenExpired { provider }),
+        ConnectionStatus::Connected | ConnectionStatus::Expired if is_alive(record, now) => Ok(()),
+        ConnectionStatus::Connected | ConnectionStatus::Expired => Err(AuthsomeError::TokenExpired { provider }),
         ConnectionStatus::Revoked => dead("the connection was revoked"),
         ConnectionStatus::Invalid => dead("the connection is not valid any more"),
         ConnectionStatus::NotConnected => dead("the connection holds no credential"),
+    }
+}
+
+/// Whether a credential has not ended. Its end decides where it is known: `expired` was true when it was written, and
+/// the clock may have been wrong then.
+pub(super) fn is_alive(record: &ConnectionRecord, now: Timestamp) -> bool {
+    match (record.status, record.expires_at) {
+        (ConnectionStatus::Connected | ConnectionStatus::Expired, Some(end)) => end > now,
+        (status, _) => status == ConnectionStatus::Connected,
     }
 }

@@ -173,7 +173,7 @@ impl Broker {
 
     /// Whether the values can be handed out without asking anybody.
     fn is_ready(&self, entry: &Entry, record: &ConnectionRecord) -> bool {
-        check_bound(entry, record).is_ok() && check_alive(record, self.clock.now()).is_ok()
+        check_bound(entry, record).is_ok() && check_alive(record, self.clock.now()).is_ok() && self.is_fresh(record)
     }
 }
 

@@ -1,24 +1,32 @@
 //! Auth sessions: one attempt to log in to one provider, from the first request to the stored connection.
 //!
-//! A session is a sealed record that ends by itself; it never holds a secret. The one in a browser and the one on the
-//! command line are the same thing seen from two sides.
+//! A session is a sealed record that ends by itself; it holds no secret but the `state` in the address that its browser
+//! is sent to (what nobody may see at all stands beside it, see `login`). The one in a browser and the one on the command line are the same thing seen from two sides.
+
+mod inputs;
+mod interrupted;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Actor, ApiKeyLogin, Broker, check_name, keys};
+pub use inputs::InputPage;
+pub(super) use inputs::{CALLBACK_PATHS, input_fields, redirect_uri};
+
+use super::given::{check_length, check_scopes, take_text};
+use super::{Actor, ApiKeyLogin, Broker, CookieLogin, check_name, keys};
+use crate::clock::Timestamp;
 use crate::error::{AuthsomeError, Result};
-use crate::limits::AUTH_SESSION_SECONDS;
-use crate::model::{
-    AuthSession, AuthType, FlowType, Grants, InputField, NextAction, ProviderDefinition, Role, SessionStatus,
-};
+use crate::limits::{AUTH_SESSION_SECONDS, LOGINS_EACH};
+use crate::model::{AuthSession, AuthType, FlowType, Grants, NextAction, ProviderDefinition, Role, SessionStatus};
 use crate::paths::hex;
 use crate::secret::{Secret, SecretBuffer, random_bytes};
 use crate::vault::{ExpectedVersion, VaultWrite, Version};
 
 /// How long an ended session can still be looked at.
 const AFTERLIFE_SECONDS: i64 = 3600;
+/// How long somebody who finishes a session has for it: as long as a request may take (`ENGINE_ANSWER_DEADLINE`).
+const CLAIM_SECONDS: i64 = 150;
 
 /// What a caller asks for when a login starts.
 #[derive(Debug)]
@@ -39,6 +47,21 @@ pub struct SessionRequest {
     pub from_dashboard: bool,
 }
 
+/// What a person filled in, or a client sent.
+#[derive(Debug, Default)]
+pub struct Input {
+    /// Values by name.
+    pub values: BTreeMap<String, Secret>,
+    /// When cookies end, by name, in seconds since 1970.
+    pub expires: BTreeMap<String, i64>,
+}
+
+impl From<BTreeMap<String, Secret>> for Input {
+    fn from(values: BTreeMap<String, Secret>) -> Self {
+        Self { values, ..Self::default() }
+    }
+}
+
 /// A session as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StoredSession {
@@ -48,74 +71,84 @@ pub struct StoredSession {
     pub identity: Option<String>,
     /// For whom.
     pub principal_id: String,
-    vault_id: String,
-    role: Role,
-    flow: FlowType,
-    scopes: Option<Vec<String>>,
-    base_url: Option<String>,
-    force: bool,
+    pub(super) vault_id: String,
+    pub(super) role: Role,
+    /// How the login goes.
+    pub flow: FlowType,
+    pub(super) scopes: Option<Vec<String>>,
+    pub(super) base_url: Option<String>,
+    #[serde(default)]
+    pub(super) api_url: Option<String>,
+    pub(super) force: bool,
     /// Whether it was started in a browser.
     pub from_dashboard: bool,
     /// Hash of the handle of the browser that opened a page of it.
     pub browser: Option<String>,
     /// Which write this was read from; `None`: not stored yet.
     #[serde(skip)]
-    version: Option<Version>,
-}
-
-/// What the input page shows.
-#[derive(Clone, Debug, Serialize)]
-pub struct InputPage {
-    /// Session identifier.
-    pub session_id: String,
-    /// Provider name.
-    pub provider: String,
-    /// Provider name for people.
-    pub display_name: String,
-    /// Where to get what is asked for.
-    pub docs_url: Option<String>,
-    /// What is asked for.
-    pub fields: Vec<InputField>,
-    /// Redirect address to register with the provider.
-    pub callback_url: Option<String>,
-    /// What to know before filling it in.
-    pub warning: Option<String>,
+    pub(super) version: Option<Version>,
 }
 
 impl Broker {
-    /// Starts a login. A usable connection and no `force`: the session is completed at once.
+    /// Starts a login. A usable connection and no `force`: the session is completed at once. A login that the provider
+    /// spoils at its start gives a session that has failed.
     ///
     /// # Errors
-    /// `ProviderNotFound`, `UnsupportedFlow`, `OperationNotAllowed` for logins that this version cannot do,
-    /// `StoreUnavailable`.
+    /// `ProviderNotFound`, `UnsupportedFlow`, `InvalidInput`, `OperationNotAllowed` (no client is stored, and only an
+    /// administrator may bring one; too many logins), `StoreUnavailable`.
     pub fn start_session(&self, actor: &Actor, request: SessionRequest, daemon_url: &str) -> Result<AuthSession> {
         actor.check_use("login")?;
         let definition = self.entry(&request.provider)?.definition;
         check_name(&request.connection)?;
+        check_scopes(request.scopes.as_deref().unwrap_or_default())?;
+        check_length("URL", request.base_url.as_deref().map_or(0, str::len))?;
         let flow = choose_flow(&definition, request.flow)?;
+        self.check_pace(actor)?;
         let already = !request.force && self.usable(actor, &request.provider, &request.connection)?;
-        if !already && flow != FlowType::ApiKey {
-            return Err(not_yet(flow));
-        }
-        let now = self.clock.now();
-        let id = format!("sess_{}", hex(&random_bytes::<6>()));
-        let (status, message, next_action) = if already {
-            (SessionStatus::Completed, "Already connected", NextAction::None)
+        let from_dashboard = request.from_dashboard;
+        let mut session = self.new_session(actor, request, flow);
+        if already {
+            session.end(SessionStatus::Completed, "Already connected");
+        } else if let Some(next) = browser_action(&definition).filter(|_| flow == FlowType::Browser && !from_dashboard)
+        {
+            session.wait("Waiting for the cookies", next);
+        } else if matches!(flow, FlowType::ApiKey | FlowType::Browser) {
+            let what = if flow == FlowType::ApiKey { "Waiting for the key" } else { "Waiting for the cookies" };
+            session.wait(what, input_action(&session, daemon_url));
+        } else if self.needs_input(&definition, &session)? || from_dashboard {
+            session.wait("Waiting for the client of this provider", input_action(&session, daemon_url));
         } else {
-            let url = format!("{daemon_url}/auth/input?session={id}");
-            (SessionStatus::WaitingForUser, "Waiting for the key", NextAction::OpenUrl { url })
-        };
-        let session = StoredSession {
+            return self.advance(session, None, daemon_url).map(|session| session.public);
+        }
+        self.save_session(&session)?;
+        Ok(session.public)
+    }
+
+    /// Refuses who has more logins under way than anybody needs.
+    fn check_pace(&self, actor: &Actor) -> Result<()> {
+        if self.vault.list(&keys::begun(&actor.principal_id))?.len() < LOGINS_EACH {
+            return Ok(());
+        }
+        Err(AuthsomeError::OperationNotAllowed {
+            operation: "login",
+            reason: format!("{LOGINS_EACH} logins are under way already"),
+            hint: Some("finish or cancel some, or wait a few minutes"),
+        })
+    }
+
+    fn new_session(&self, actor: &Actor, request: SessionRequest, flow: FlowType) -> StoredSession {
+        let now = self.clock.now();
+        StoredSession {
             public: AuthSession {
-                id,
+                id: format!("sess_{}", hex(&random_bytes::<6>())),
                 provider: request.provider,
                 connection: request.connection,
-                status,
-                message: Some(message.to_owned()),
+                status: SessionStatus::Pending,
+                message: None,
                 error: None,
                 created_at: now,
                 expires_at: now.plus_seconds(AUTH_SESSION_SECONDS),
-                next_action,
+                next_action: NextAction::None,
                 user_code: None,
                 verification_uri: None,
                 verification_uri_complete: None,
@@ -127,13 +160,12 @@ impl Broker {
             flow,
             scopes: request.scopes,
             base_url: request.base_url,
+            api_url: None,
             force: request.force,
             from_dashboard: request.from_dashboard,
             browser: None,
             version: None,
-        };
-        self.save_session(&session)?;
-        Ok(session.public)
+        }
     }
 
     /// The session called `id`, as it stands now; `None` when there is none.
@@ -163,62 +195,93 @@ impl Broker {
         Ok(found.filter(|session| session.identity == actor.identity && session.principal_id == actor.principal_id))
     }
 
-    /// What to ask for in `session`.
-    ///
-    /// # Errors
-    /// `ProviderNotFound` when the definition is gone.
-    pub fn input_page(&self, session: &StoredSession) -> Result<InputPage> {
-        let definition = self.entry(&session.public.provider)?.definition;
-        Ok(InputPage {
-            session_id: session.public.id.clone(),
-            provider: definition.name.clone(),
-            display_name: definition.title().to_owned(),
-            docs_url: definition.docs_url.clone(),
-            fields: input_fields(&definition, session.base_url.as_deref()),
-            callback_url: None,
-            warning: None,
-        })
-    }
-
-    /// Finishes `session` with what was filled in or sent by the client. A refused input leaves it waiting, so that
+    /// Goes on with `session`, with what was filled in or sent by the client. A refused input leaves it waiting, so that
     /// the person can correct it. Of several callers at once, one gets to try.
     ///
     /// # Errors
     /// `OperationNotAllowed` when the session is over or somebody else is at it; what [`Broker::connect_api_key`] says.
-    pub fn submit(&self, session: StoredSession, values: BTreeMap<String, Secret>) -> Result<AuthSession> {
-        let mut session = session;
+    pub fn submit(&self, session: StoredSession, input: Input, daemon_url: &str) -> Result<AuthSession> {
         let before = session.public.status;
-        let is_open = !before.is_final() && before != SessionStatus::Processing;
-        session.public.status = SessionStatus::Processing;
-        if !is_open || !self.save_session(&session)? {
-            return Err(AuthsomeError::OperationNotAllowed {
-                operation: "login",
-                reason: if is_open {
-                    "this login is being finished".to_owned()
-                } else {
-                    format!("this login is {}", before.as_str())
-                },
-                hint: Some("start it again: authsome login PROVIDER"),
-            });
-        }
-        let connected = self.finish(&session, values);
-        let ended = self.change_session(session, |public| match &connected {
-            Ok(warnings) => {
-                public.status = SessionStatus::Completed;
-                public.next_action = NextAction::None;
-                public.message = Some(match warnings.as_slice() {
-                    [] => "Connected".to_owned(),
-                    some => format!("Connected. Note: {}", some.join("; ")),
-                });
+        let session = self.claim(session)?;
+        match self.go_on(session.clone(), input, daemon_url) {
+            Ok(public) => Ok(public),
+            Err(error) => {
+                // A mistake can be corrected, but who has cancelled does not wait again.
+                self.change_session(session, |public| {
+                    if public.status == SessionStatus::Processing {
+                        public.status = before;
+                    }
+                })?;
+                Err(error)
             }
-            Err(_) => public.status = before,
-        });
-        connected?;
-        ended
+        }
+    }
+
+    fn go_on(&self, session: StoredSession, input: Input, daemon_url: &str) -> Result<AuthSession> {
+        let connected = match session.flow {
+            FlowType::ApiKey => self.finish_key(&session, input.values),
+            FlowType::Browser => self.finish_cookies(&session, input),
+            FlowType::Pkce | FlowType::DeviceCode | FlowType::DcrPkce => {
+                return self.go_on_with_oauth(session, input.values, daemon_url);
+            }
+        };
+        let warnings = connected?;
+        self.change_session(session, |public| {
+            public.status = SessionStatus::Completed;
+            public.next_action = NextAction::None;
+            public.message = Some(match warnings.as_slice() {
+                [] => "Connected".to_owned(),
+                some => format!("Connected. Note: {}", some.join("; ")),
+            });
+        })
+    }
+
+    /// Takes hold of an open session: from now on nobody else goes on with it, and it does not end by itself while what
+    /// the provider says is on its way.
+    pub(super) fn claim(&self, mut session: StoredSession) -> Result<StoredSession> {
+        let before = session.public.status;
+        loop {
+            if !session.is_open() {
+                return Err(over(false, session.public.status));
+            }
+            let mut claimed = session.clone();
+            claimed.public.status = SessionStatus::Processing;
+            claimed.public.expires_at = session.public.expires_at.max(self.clock.now().plus_seconds(CLAIM_SECONDS));
+            let is_ours = self.save_session(&claimed)?;
+            let now = self.session(&session.public.id)?;
+            match now {
+                // With the version of what was just written, unless somebody has cancelled it since.
+                Some(now) if is_ours && now.public.status == SessionStatus::Processing => return Ok(now),
+                // Somebody has only opened its page.
+                Some(now) if !is_ours && now.public == session.public => session = now,
+                _ => return Err(over(true, before)),
+            }
+        }
+    }
+
+    /// Breaks `session` off, unless it has ended. What a provider answers later changes nothing.
+    ///
+    /// # Errors
+    /// `StoreUnavailable`.
+    pub fn cancel(&self, session: StoredSession) -> Result<AuthSession> {
+        let pending = keys::pending(&session.public.id);
+        let cancelled = self.change_session(session, |public| {
+            if !public.status.is_final() {
+                public.status = SessionStatus::Cancelled;
+                public.next_action = NextAction::None;
+                public.message = Some("Cancelled".to_owned());
+            }
+        })?;
+        self.vault.delete(&pending)?;
+        Ok(cancelled)
     }
 
     /// Changes a session that only its caller may end, beside others who may open its page.
-    fn change_session(&self, mut session: StoredSession, change: impl Fn(&mut AuthSession)) -> Result<AuthSession> {
+    pub(super) fn change_session(
+        &self,
+        mut session: StoredSession,
+        change: impl Fn(&mut AuthSession),
+    ) -> Result<AuthSession> {
         loop {
             let found = self.session(&session.public.id)?;
             let is_gone = found.is_none(); // its time was over: there is nothing to keep
@@ -230,34 +293,42 @@ impl Broker {
         }
     }
 
-    fn finish(&self, session: &StoredSession, mut values: BTreeMap<String, Secret>) -> Result<Vec<String>> {
+    fn finish_key(&self, session: &StoredSession, mut values: BTreeMap<String, Secret>) -> Result<Vec<String>> {
         let key = values.remove("api_key").ok_or_else(|| AuthsomeError::CredentialMissing {
             provider: session.public.provider.clone(),
             reason: "the key is missing".to_owned(),
         })?;
-        let mut address = |name: &str| {
-            let value = values.remove(name).map(|value| value.expose().trim().to_owned());
-            value.filter(|value| !value.is_empty()) // a form sends what was left empty
-        };
-        let base_url = address("base_url").or_else(|| session.base_url.clone());
+        let base_url = take_text(&mut values, "base_url").or_else(|| session.base_url.clone());
         let login = ApiKeyLogin {
             provider: &session.public.provider,
             connection: &session.public.connection,
             key,
             base_url,
-            api_url: address("api_url"),
+            api_url: take_text(&mut values, "api_url"),
             fields: values,
             force: session.force,
         };
         self.connect_api_key(&session.actor(), login).map(|(_, warnings)| warnings)
     }
 
-    /// Ties the pages of `session` to one browser, by the hash of its handle. Returns whether it is that browser's.
+    fn finish_cookies(&self, session: &StoredSession, input: Input) -> Result<Vec<String>> {
+        let login = CookieLogin {
+            provider: &session.public.provider,
+            connection: &session.public.connection,
+            cookies: input.values,
+            expires: input.expires,
+            force: session.force,
+        };
+        self.connect_cookies(&session.actor(), login).map(|_| Vec::new())
+    }
+
+    /// Ties the pages of `session` to one browser, by the hash of its handle, while somebody may still fill them in: a
+    /// write would take a login away from who is finishing it. Returns whether no other browser has them.
     ///
     /// # Errors
     /// `StoreUnavailable`.
     pub fn bind_browser(&self, session: &mut StoredSession, handle_hash: &str) -> Result<bool> {
-        while session.browser.is_none() {
+        while session.browser.is_none() && session.is_open() {
             session.browser = Some(handle_hash.to_owned());
             if self.save_session(session)? {
                 return Ok(true);
@@ -266,19 +337,35 @@ impl Broker {
             let Some(now) = self.session(&session.public.id)? else { return Ok(false) };
             *session = now;
         }
-        Ok(session.browser.as_deref() == Some(handle_hash))
+        Ok(session.browser.as_deref().is_none_or(|bound| bound == handle_hash))
     }
 
     /// Writes `session` unless it was written since it was read; whether it did.
-    fn save_session(&self, session: &StoredSession) -> Result<bool> {
-        let value = SecretBuffer::from_json(session).expect("a map with string keys");
+    pub(super) fn save_session(&self, session: &StoredSession) -> Result<bool> {
+        self.save_session_with(session, &[])
+    }
+
+    /// The same, together with other writes.
+    pub(super) fn save_session_with(&self, session: &StoredSession, others: &[VaultWrite<'_>]) -> Result<bool> {
+        let value = session.to_json();
+        let key = keys::session(&session.public.id);
         let write = VaultWrite {
-            key: &keys::session(&session.public.id),
+            key: &key,
             value: Some(value.expose_bytes()),
             expected: session.version.as_ref().map_or(ExpectedVersion::Absent, ExpectedVersion::Is),
-            expires_at: Some(session.public.expires_at.plus_seconds(AFTERLIFE_SECONDS)),
+            expires_at: Some(session.gone_at()),
         };
-        self.vault.apply(&[write])
+        let begun_key = session.begun_key();
+        let begun = match (session.public.status.is_final(), &session.version) {
+            (true, _) => Some(VaultWrite::delete(&begun_key)),
+            (false, None) => {
+                let until = Some(self.clock.now().plus_seconds(AUTH_SESSION_SECONDS));
+                Some(VaultWrite { expires_at: until, ..VaultWrite::put(&begun_key, &[]) })
+            }
+            (false, Some(_)) => None,
+        };
+        let writes: Vec<VaultWrite<'_>> = others.iter().copied().chain([write]).chain(begun).collect();
+        self.vault.apply(&writes)
     }
 }
 
@@ -293,6 +380,64 @@ impl StoredSession {
             grants: Grants::default(),
         }
     }
+
+    pub(super) fn to_json(&self) -> SecretBuffer {
+        SecretBuffer::from_json(self).expect("a map with string keys")
+    }
+
+    /// What says that it is under way.
+    pub(super) fn begun_key(&self) -> String {
+        format!("{}{}", keys::begun(&self.principal_id), self.public.id)
+    }
+
+    /// When it cannot be looked at any more.
+    pub(super) fn gone_at(&self) -> Timestamp {
+        self.public.expires_at.plus_seconds(AFTERLIFE_SECONDS)
+    }
+
+    /// Whether somebody may go on with it.
+    fn is_open(&self) -> bool {
+        !self.public.status.is_final() && self.public.status != SessionStatus::Processing
+    }
+
+    pub(super) fn wait(&mut self, message: &str, next_action: NextAction) {
+        self.public.status = SessionStatus::WaitingForUser;
+        self.public.message = Some(message.to_owned());
+        self.public.next_action = next_action;
+    }
+
+    pub(super) fn end(&mut self, status: SessionStatus, message: &str) {
+        self.public.status = status;
+        self.public.message = Some(message.to_owned());
+        self.public.next_action = NextAction::None;
+    }
+}
+
+fn input_action(session: &StoredSession, daemon_url: &str) -> NextAction {
+    NextAction::OpenUrl { url: format!("{daemon_url}/auth/input?session={}", session.public.id) }
+}
+
+fn browser_action(definition: &ProviderDefinition) -> Option<NextAction> {
+    let browser = definition.browser.as_ref()?;
+    Some(NextAction::Browser {
+        entry_url: browser.entry_url.clone()?,
+        domains: browser.domains.clone(),
+        auth_cookies: browser.auth_cookies.clone(),
+        ttl_from_cookie: browser.ttl_from_cookie.clone(),
+        ttl_hours: browser.ttl_hours,
+    })
+}
+
+fn over(is_open: bool, status: SessionStatus) -> AuthsomeError {
+    AuthsomeError::OperationNotAllowed {
+        operation: "login",
+        reason: if is_open {
+            "this login is being finished".to_owned()
+        } else {
+            format!("this login is {}", status.as_str())
+        },
+        hint: Some("start it again: authsome login PROVIDER"),
+    }
 }
 
 fn is_session_id(id: &str) -> bool {
@@ -301,57 +446,20 @@ fn is_session_id(id: &str) -> bool {
 
 fn choose_flow(definition: &ProviderDefinition, asked: Option<FlowType>) -> Result<FlowType> {
     let flow = asked.unwrap_or(definition.flow);
+    let oauth = definition.oauth.as_ref();
+    let claims = |claim: Option<bool>| flow == definition.flow || claim == Some(true);
     let fits = match definition.auth_type {
         AuthType::ApiKey => flow == FlowType::ApiKey,
         AuthType::Browser => flow == FlowType::Browser,
-        AuthType::Oauth2 => matches!(flow, FlowType::Pkce | FlowType::DeviceCode | FlowType::DcrPkce),
+        AuthType::Oauth2 => match flow {
+            FlowType::Pkce => oauth.is_some_and(|it| it.authorization_url.is_some() && it.token_url.is_some()),
+            FlowType::DeviceCode => claims(oauth.and_then(|oauth| oauth.supports_device_code)),
+            FlowType::DcrPkce => claims(oauth.and_then(|oauth| oauth.supports_dcr)),
+            FlowType::ApiKey | FlowType::Browser => false,
+        },
     };
     if fits {
         return Ok(flow);
     }
     Err(AuthsomeError::UnsupportedFlow { provider: definition.name.clone(), flow: flow.as_str().to_owned() })
-}
-
-fn not_yet(flow: FlowType) -> AuthsomeError {
-    AuthsomeError::OperationNotAllowed {
-        operation: "login",
-        reason: format!("this version cannot log in with the flow '{}' yet; it stores API keys", flow.as_str()),
-        hint: Some("see the README for what comes next"),
-    }
-}
-
-fn input_fields(definition: &ProviderDefinition, base_url: Option<&str>) -> Vec<InputField> {
-    let mut fields = Vec::new();
-    let default_base = definition.oauth.as_ref().and_then(|oauth| oauth.base_url.clone());
-    if let (Some(default), None) = (default_base, base_url) {
-        fields.push(plain_field("base_url", "Base URL", Some(default)));
-        fields.push(InputField { required: false, ..plain_field("api_url", "API URL", None) });
-    }
-    for field in definition.fields.iter().filter(|field| field.derive.is_none()) {
-        fields.push(InputField {
-            secret: field.secret,
-            required: field.default.is_none() && !field.optional,
-            ..plain_field(&field.name, field.label.as_deref().unwrap_or(&field.name), field.default.clone())
-        });
-    }
-    let settings = definition.api_key.as_ref();
-    fields.push(InputField {
-        secret: true,
-        pattern: settings.and_then(|settings| settings.key_pattern.clone()),
-        pattern_hint: settings.and_then(|settings| settings.key_pattern_hint.clone()),
-        ..plain_field("api_key", "API key", None)
-    });
-    fields
-}
-
-fn plain_field(name: &str, label: &str, default: Option<String>) -> InputField {
-    InputField {
-        name: name.to_owned(),
-        label: label.to_owned(),
-        secret: false,
-        default,
-        required: true,
-        pattern: None,
-        pattern_hint: None,
-    }
 }

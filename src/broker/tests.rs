@@ -1,5 +1,7 @@
 //! The lifecycle over a real vault in a scratch home.
 
+mod sessions;
+
 use std::collections::BTreeMap;
 
 use super::*;
@@ -10,25 +12,25 @@ use crate::secret::{Secret, SecretBuffer, random_bytes};
 use crate::store::open_embedded;
 use crate::vault::{KeySettings, MasterKey};
 
-struct Scene {
-    broker: Broker,
+pub(super) struct Scene {
+    pub(super) broker: Broker,
     clock: Clock,
     home: Home,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let home = Home::new(std::env::temp_dir().join(format!("authsome-broker-{}", hex(&random_bytes::<8>()))));
         let clock = Clock::system();
         let store = open_embedded(&home.store(), clock.clone()).expect("a store");
         let key = MasterKey::load(&home, &KeySettings::default()).expect("a key");
         let vault = Arc::new(Vault::open(store, &key).expect("a vault"));
         let registry = Arc::new(Registry::open(&home));
-        let broker = Broker::new(vault, registry, clock.clone()).expect("a broker");
+        let broker = Broker::new(vault, registry, clock.clone(), BrokerOptions::default()).expect("a broker");
         Self { broker, clock, home }
     }
 
-    fn register(&self, definition: Value, force: bool) -> Result<()> {
+    pub(super) fn register(&self, definition: Value, force: bool) -> Result<()> {
         let definition: ProviderDefinition = serde_json::from_value(definition).expect("a definition");
         self.broker.register(&admin(), definition, force, ValidateOptions::default())
     }
@@ -46,7 +48,19 @@ impl Scene {
         self.broker.connect_api_key(actor, login).map(|(_, warnings)| warnings)
     }
 
-    fn events(&self) -> Vec<AuditEntry> {
+    /// The next daemon over the same store.
+    pub(super) fn restarted(&self) -> Broker {
+        let registry = Arc::new(Registry::open(&self.home));
+        Broker::new(Arc::clone(&self.broker.vault), registry, self.clock.clone(), BrokerOptions::default())
+            .expect("opens")
+    }
+
+    /// So many seconds pass.
+    pub(super) fn pass(&self, seconds: i64) {
+        self.clock.test_only_advance(seconds);
+    }
+
+    pub(super) fn events(&self) -> Vec<AuditEntry> {
         self.broker.audit().page(&AuditQuery { limit: 100, ..AuditQuery::default() }).expect("a page").0
     }
 }
@@ -67,11 +81,11 @@ fn actor(name: &str, role: Role) -> Actor {
     }
 }
 
-fn admin() -> Actor {
+pub(super) fn admin() -> Actor {
     actor("ada", Role::Admin)
 }
 
-fn user() -> Actor {
+pub(super) fn user() -> Actor {
     actor("bob", Role::User)
 }
 
@@ -88,7 +102,7 @@ fn a_key_goes_in_and_comes_out_where_it_belongs() {
     let scene = Scene::new();
     scene.register(acme("api.acme.test"), false).expect("registers");
     assert!(scene.connect(&admin(), "acme", "default", " ak_1\n").expect("connects").is_empty());
-    let resolved = scene.broker.resolve(&admin(), "acme", None).expect("resolves");
+    let resolved = scene.broker.resolve(&admin(), "acme", None, Demand::Use).expect("resolves");
     assert_eq!(resolved.headers["Authorization"].expose(), "Bearer ak_1");
     assert_eq!(resolved.source, "local");
     let plan = scene.broker.run_plan(&admin(), &everything()).expect("plans");
@@ -100,7 +114,10 @@ fn a_key_goes_in_and_comes_out_where_it_belongs() {
     assert_eq!(route.inject.as_ref().expect("fresh")[0].value.expose(), "Bearer ak_1");
     assert_eq!(route.exports, ["ACME_KEY"]);
     assert!(
-        matches!(scene.broker.resolve(&user(), "acme", None), Err(AuthsomeError::ConnectionNotFound { .. })),
+        matches!(
+            scene.broker.resolve(&user(), "acme", None, Demand::Use),
+            Err(AuthsomeError::ConnectionNotFound { .. })
+        ),
         "another principal has nothing"
     );
 }
@@ -151,7 +168,7 @@ fn further_fields_are_asked_for_and_optional_ones_may_be_left_empty() {
     assert!(matches!(connect(&[("user", " ")]), Err(AuthsomeError::CredentialMissing { .. })));
     let (record, _) = connect(&[("user", "ann"), ("team", "")]).expect("connects");
     assert_eq!(record.credentials.keys().map(String::as_str).collect::<Vec<_>>(), ["region", "user"]);
-    let resolved = scene.broker.resolve(&admin(), "acme", None).expect("resolves");
+    let resolved = scene.broker.resolve(&admin(), "acme", None, Demand::Use).expect("resolves");
     assert_eq!(resolved.headers["Authorization"].expose(), "Basic YW5uOmFrXzE=");
 }
 
@@ -162,7 +179,7 @@ fn the_default_follows_its_connection() {
     for name in ["work", "home", "zoo"] {
         scene.connect(&admin(), "acme", name, &format!("ak_{name}")).expect("connects");
     }
-    let default = || scene.broker.resolve(&admin(), "acme", None).expect("resolves").connection;
+    let default = || scene.broker.resolve(&admin(), "acme", None, Demand::Use).expect("resolves").connection;
     assert_eq!(default(), "work", "the first one");
     scene.broker.set_default(&admin(), "acme", "zoo").expect("sets");
     assert_eq!(default(), "zoo");
@@ -173,7 +190,7 @@ fn the_default_follows_its_connection() {
     assert_eq!(default(), "work", "an heir");
     assert!(scene.broker.logout(&admin(), &admin().vault_id, "acme", "zoo").expect("again").is_none());
     scene.broker.logout(&admin(), &admin().vault_id, "acme", "work").expect("removes");
-    assert!(scene.broker.resolve(&admin(), "acme", None).is_err());
+    assert!(scene.broker.resolve(&admin(), "acme", None, Demand::Use).is_err());
 }
 
 /// Many at once on one provider: whatever the order, the default is one that is there, and there is one.
@@ -214,10 +231,10 @@ fn a_global_connection_is_used_but_not_read() {
     scene.connect(&admin(), "acme", "shared", "ak_shared").expect("connects");
     scene.broker.set_global(&admin(), "acme", "shared").expect("shares");
     for asked in [None, Some("default")] {
-        let resolved = scene.broker.resolve(&user(), "acme", asked).expect("resolves");
+        let resolved = scene.broker.resolve(&user(), "acme", asked, Demand::Use).expect("resolves");
         assert_eq!((resolved.source.as_str(), resolved.connection.as_str()), ("global", "shared"));
     }
-    assert!(scene.broker.resolve(&user(), "acme", Some("shared")).is_err(), "a name is one's own");
+    assert!(scene.broker.resolve(&user(), "acme", Some("shared"), Demand::Use).is_err(), "a name is one's own");
     let refused = scene.broker.export(&user(), Some("acme"), "default", ExportFormat::Env).expect_err("not read");
     assert!(matches!(refused, AuthsomeError::OperationNotAllowed { .. }));
     assert!(scene.broker.export(&user(), None, "default", ExportFormat::Env).expect("own").expose_bytes().is_empty());
@@ -234,12 +251,15 @@ fn a_changed_destination_unbinds_until_the_owner_accepts_it() {
     let refused = scene.register(acme("api.evil.test"), false).expect_err("the name is taken");
     assert!(matches!(refused, AuthsomeError::ProviderAlreadyRegistered { .. }));
     scene.register(acme("api.evil.test"), true).expect("forced");
-    assert!(matches!(scene.broker.resolve(&admin(), "acme", None), Err(AuthsomeError::OperationNotAllowed { .. })));
+    assert!(matches!(
+        scene.broker.resolve(&admin(), "acme", None, Demand::Use),
+        Err(AuthsomeError::OperationNotAllowed { .. })
+    ));
     let plan = scene.broker.run_plan(&admin(), &everything()).expect("plans");
     assert!(plan.routes.iter().all(|route| route.inject.is_none()), "nothing is handed out");
     assert!(scene.broker.export(&admin(), Some("acme"), "default", ExportFormat::Env).is_err());
     scene.broker.rebind(&admin(), "acme", "default").expect("accepts");
-    assert!(scene.broker.resolve(&admin(), "acme", None).is_ok());
+    assert!(scene.broker.resolve(&admin(), "acme", None, Demand::Use).is_ok());
 }
 
 #[test]
@@ -251,9 +271,9 @@ fn shadowing_a_bundled_provider_does_not_get_its_key() {
     });
     assert!(scene.register(shadow.clone(), false).is_err());
     scene.register(shadow, true).expect("forced");
-    assert!(scene.broker.resolve(&admin(), "openai", None).is_err());
+    assert!(scene.broker.resolve(&admin(), "openai", None, Demand::Use).is_err());
     assert_eq!(scene.broker.remove_provider(&admin(), "openai").expect("removes"), Removal::Removed);
-    assert!(scene.broker.resolve(&admin(), "openai", None).is_err(), "removal revokes");
+    assert!(scene.broker.resolve(&admin(), "openai", None, Demand::Use).is_err(), "removal revokes");
     assert_eq!(scene.broker.remove_provider(&admin(), "openai").expect("removes"), Removal::RevokedOnly);
 }
 
@@ -279,107 +299,8 @@ fn text(buffer: &SecretBuffer) -> String {
     String::from_utf8(buffer.expose_bytes().to_vec()).expect("UTF-8")
 }
 
-#[test]
-fn a_session_takes_the_key_once_and_ends_in_time() {
-    let scene = Scene::new();
-    scene.register(acme("api.acme.test"), false).expect("registers");
-    let start = |force| {
-        let request = SessionRequest {
-            provider: "acme".into(),
-            connection: "default".into(),
-            flow: None,
-            scopes: None,
-            base_url: None,
-            force,
-            from_dashboard: false,
-        };
-        scene.broker.start_session(&admin(), request, "http://127.0.0.1:1").expect("starts")
-    };
-    let key = |text: &str| BTreeMap::from([("api_key".to_owned(), Secret::new(text.to_owned()))]);
-    let session = start(false);
-    assert!(scene.broker.own_session(&user(), &session.id).expect("reads").is_none(), "not another's");
-    let stored = || scene.broker.own_session(&admin(), &session.id).expect("reads").expect("there");
-    assert!(scene.broker.submit(stored(), key("a\nb")).is_err());
-    assert_eq!(stored().public.status, SessionStatus::WaitingForUser, "a mistake can be corrected");
-    assert_eq!(scene.broker.submit(stored(), key("ak_1")).expect("connects").status, SessionStatus::Completed);
-    assert!(scene.broker.submit(stored(), key("ak_2")).is_err(), "only once");
-    assert_eq!(start(false).message.as_deref(), Some("Already connected"));
-    let again = start(true);
-    scene.clock.test_only_advance(301);
-    let late = scene.broker.session(&again.id).expect("reads").expect("there");
-    assert_eq!(late.public.status, SessionStatus::Expired);
-    assert!(scene.broker.submit(late, key("ak_3")).is_err());
-    let record = scene.broker.connection(&admin(), "acme", "default").expect("there");
-    assert_eq!(record.api_key.expect("a key").expose(), "ak_1");
-    assert_eq!(record.status, ConnectionStatus::Connected);
-}
-
-fn start(scene: &Scene, provider: &str) -> StoredSession {
-    let request = SessionRequest {
-        provider: provider.into(),
-        connection: "default".into(),
-        flow: None,
-        scopes: None,
-        base_url: None,
-        force: true,
-        from_dashboard: false,
-    };
-    let id = scene.broker.start_session(&admin(), request, "http://127.0.0.1:1").expect("starts").id;
-    scene.broker.session(&id).expect("reads").expect("there")
-}
-
-fn values(values: &[(&str, &str)]) -> BTreeMap<String, Secret> {
-    values.iter().map(|(name, value)| ((*name).to_owned(), Secret::new((*value).to_owned()))).collect()
-}
-
-#[test]
-fn of_two_answers_to_one_session_one_counts() {
-    let scene = Scene::new();
-    scene.register(acme("api.acme.test"), false).expect("registers");
-    let session = start(&scene, "acme");
-    let (first, second, mut third) = (session.clone(), session.clone(), session);
-    scene.broker.submit(first, values(&[("api_key", "ak_1")])).expect("connects");
-    assert!(scene.broker.submit(second, values(&[("api_key", "ak_2")])).is_err(), "read before, sent after");
-    let record = scene.broker.connection(&admin(), "acme", "default").expect("there");
-    assert_eq!(record.api_key.expect("a key").expose(), "ak_1");
-    let _ = scene.broker.bind_browser(&mut third, "a browser");
-    let now = scene.broker.session(&third.public.id).expect("reads").expect("there");
-    assert_eq!(now.public.status, SessionStatus::Completed, "to open the page does not begin it anew");
-}
-
-#[test]
-fn of_two_browsers_one_gets_the_page() {
-    let scene = Scene::new();
-    scene.register(acme("api.acme.test"), false).expect("registers");
-    let mut one = start(&scene, "acme");
-    let mut other = one.clone();
-    assert!(scene.broker.bind_browser(&mut one, "one").expect("works"));
-    assert!(!scene.broker.bind_browser(&mut other, "other").expect("works"), "it did not know of the first");
-    assert!(scene.broker.bind_browser(&mut one, "one").expect("works"), "again");
-}
-
-#[test]
-fn a_field_left_empty_is_not_given() {
-    let scene = Scene::new();
-    let mut definition = acme("api.acme.test");
-    definition["fields"] = serde_json::json!([
-        {"name": "region", "default": "eu"}, {"name": "account", "optional": true}, {"name": "user"},
-    ]);
-    scene.register(definition, false).expect("registers");
-    let page = scene.broker.input_page(&start(&scene, "acme")).expect("a page");
-    let required: Vec<_> = page.fields.iter().map(|field| (field.name.as_str(), field.required)).collect();
-    assert_eq!(required, [("region", false), ("account", false), ("user", true), ("api_key", true)]);
-    let send = |user: &str| {
-        let form = [("region", ""), ("account", " "), ("user", user), ("api_url", ""), ("api_key", "ak_1")];
-        scene.broker.submit(start(&scene, "acme"), values(&form))
-    };
-    assert!(matches!(send(""), Err(AuthsomeError::CredentialMissing { .. })));
-    assert_eq!(send("me").expect("connects").status, SessionStatus::Completed);
-    let record = scene.broker.connection(&admin(), "acme", "default").expect("there");
-    assert_eq!(record.credentials["region"].expose(), "eu");
-    assert!(!record.credentials.contains_key("account"));
-    assert_eq!(record.api_url, None);
-}
+/// The daemon's address.
+pub(super) const HERE: &str = "http://127.0.0.1:1";
 
 #[test]
 fn of_two_registrations_of_one_name_one_counts() {
@@ -415,8 +336,7 @@ fn a_stored_definition_is_checked_like_any_other() {
     put("wide", wide);
     put("other", acme("api.evil.test"));
     put("broken", serde_json::json!({"name": "broken"}));
-    let registry = Arc::new(Registry::open(&scene.home));
-    let again = Broker::new(Arc::clone(&scene.broker.vault), registry, scene.clock.clone()).expect("opens");
+    let again = scene.restarted();
     assert_eq!(again.entry("acme").expect("known").definition.api_url.as_slice(), ["api.acme.test"]);
     for name in ["wide", "other", "broken"] {
         assert!(again.entry(name).is_err(), "{name}");
@@ -437,7 +357,7 @@ fn one_connection_that_cannot_be_sent_does_not_end_a_run() {
     let plan = scene.broker.run_plan(&admin(), &everything()).expect("plans");
     let injects = |provider: &str| plan.routes.iter().any(|route| route.provider == provider && route.inject.is_some());
     assert!(injects("openai") && !injects("acme"));
-    let refused = scene.broker.resolve(&admin(), "acme", None).expect_err("says why");
+    let refused = scene.broker.resolve(&admin(), "acme", None, Demand::Use).expect_err("says why");
     assert!(matches!(refused, AuthsomeError::CredentialMissing { .. }), "{refused}");
 }
 

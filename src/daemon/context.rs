@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::auth::Caller;
 use super::message::{Failure, Refusal, Request};
 use super::people::People;
+use super::pollers::Pollers;
 use super::settings::Settings;
 use crate::broker::{Actor, Broker};
 use crate::clock::Clock;
@@ -15,6 +16,7 @@ use crate::error::Result;
 use crate::identity::Verifier;
 use crate::model::Principal;
 use crate::paths::{Home, hex};
+use crate::percent::{Plus, decode_text};
 use crate::secret::{Secret, random_bytes};
 use crate::vault::{MasterKey, Vault};
 
@@ -27,7 +29,8 @@ pub(super) struct State {
     pub(super) home: Home,
     pub(super) clock: Clock,
     pub(super) vault: Arc<Vault>,
-    pub(super) broker: Broker,
+    pub(super) broker: Arc<Broker>,
+    pub(super) pollers: Pollers,
     pub(super) people: People,
     pub(super) verifier: Verifier,
     pub(super) encryption: Encryption,
@@ -102,11 +105,6 @@ impl Context<'_> {
         Ok(form_pairs(&self.request.body).map(|(name, value)| (name, Secret::new(value))).collect())
     }
 
-    /// Whether the client would rather see a page than JSON.
-    pub(super) fn wants_html(&self) -> bool {
-        self.request.fields.first_str("accept").is_some_and(|accept| accept.contains("text/html"))
-    }
-
     /// The principal of the browser session, whatever the caller is.
     pub(super) fn browser_principal(&self) -> Result<Option<String>> {
         let session = super::auth::browser_session(self.state, self.request)?;
@@ -172,33 +170,8 @@ fn form_pairs(text: &[u8]) -> impl Iterator<Item = (String, String)> + '_ {
             Some(at) => (&pair[..at], &pair[at + 1..]),
             None => (pair, &pair[..0]),
         };
-        (percent_decode(name, true), percent_decode(value, true))
+        (decode_text(name, Plus::Space), decode_text(value, Plus::Space))
     })
-}
-
-/// Decodes `%XX`, and `+` in forms, into one allocation. What is not UTF-8 is replaced.
-pub(super) fn percent_decode(text: &[u8], plus_is_space: bool) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, tail @ ..] = rest {
-        let hex = |digit: &u8| char::from(*digit).to_digit(16);
-        rest = match (first, tail) {
-            (b'%', [high, low, after @ ..]) if hex(high).is_some() && hex(low).is_some() => {
-                let value = hex(high).unwrap_or(0) * 16 + hex(low).unwrap_or(0);
-                bytes.push(u8::try_from(value).unwrap_or(b'?'));
-                after
-            }
-            (b'+', after) if plus_is_space => {
-                bytes.push(b' ');
-                after
-            }
-            (other, after) => {
-                bytes.push(*other);
-                after
-            }
-        };
-    }
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::pages::{CONTENT_SECURITY_POLICY, Html};
+use super::pages::{self, CONTENT_SECURITY_POLICY, Html};
 use crate::error::AuthsomeError;
 use crate::http1::Fields;
 use crate::secret::SecretBuffer;
@@ -34,6 +34,11 @@ impl Request {
     /// The query as sent, without its question mark.
     pub(super) fn query(&self) -> &str {
         self.target.split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// Whether the client would rather see a page than JSON.
+    pub(super) fn wants_html(&self) -> bool {
+        self.fields.first_str("accept").is_some_and(|accept| accept.contains("text/html"))
     }
 
     /// The value of the cookie called `name`.
@@ -90,8 +95,19 @@ impl Response {
         let mut response = Self::new(status, "text/html; charset=utf-8", page.as_str().as_bytes().to_vec());
         response.fields.push("Content-Security-Policy", CONTENT_SECURITY_POLICY);
         response.fields.push("X-Frame-Options", "DENY");
-        // Links of a login and of a claim are secrets for as long as they live.
-        response.fields.push("Referrer-Policy", "no-referrer");
+        // Links of a login and of a claim are secrets for as long as they live. Not `no-referrer`: a browser would then
+        // send `Origin: null` with our own forms (Fetch, "append a request Origin header"), which `origin` refuses.
+        response.fields.push("Referrer-Policy", "same-origin");
+        response
+    }
+
+    /// A page whose form's answer leads to a provider, and from there wherever the provider signs people in. Browsers
+    /// hold every one of these redirects to the policy of the form's page.
+    pub(super) fn form_to_provider(status: u16, page: &Html) -> Self {
+        const ANYWHERE: &str = "form-action 'self' https: http://127.0.0.1:* http://localhost:*";
+        let mut response = Self::html(status, page);
+        let policy = CONTENT_SECURITY_POLICY.replace("form-action 'self'", ANYWHERE);
+        response.fields.set("Content-Security-Policy", policy);
         response
     }
 
@@ -145,6 +161,9 @@ impl Refusal {
     }
 }
 
+/// All that a client learns of a failure inside.
+pub(super) const INTERNAL: &str = "Internal Server Error";
+
 /// Why a handler gives no ordinary answer.
 pub(super) enum Failure {
     /// A refusal of the route.
@@ -170,9 +189,7 @@ impl Failure {
                 error.http_status(),
                 &json!({"error": error.name().as_str(), "message": error.to_string()}),
             ),
-            Self::Domain(AuthsomeError::Io(_)) => {
-                Response::json_with_status(500, &json!({"detail": "Internal Server Error"}))
-            }
+            Self::Domain(AuthsomeError::Io(_)) => Response::json_with_status(500, &json!({"detail": INTERNAL})),
             Self::Domain(error) => Response::json_with_status(
                 error.http_status(),
                 &json!({
@@ -183,6 +200,31 @@ impl Failure {
                 }),
             ),
         }
+    }
+}
+
+impl Failure {
+    /// The same for a person in a browser, who would not read JSON.
+    pub(super) fn into_page(self) -> Response {
+        let (status, what) = match &self {
+            Self::Answer(_) => return self.into_response(),
+            Self::Refusal(refusal) => {
+                (refusal.status, refusal.detail.as_str().unwrap_or("That does not fit").to_owned())
+            }
+            Self::Domain(AuthsomeError::Io(_)) => (500, INTERNAL.to_owned()),
+            Self::Domain(error) => (error.http_status(), error.message()),
+        };
+        Response::html(status, &pages::failure(refusal_title(status), &what, "Start again from your terminal."))
+    }
+}
+
+/// What a status means to a person.
+fn refusal_title(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "Not for this browser",
+        404 => "Nothing here",
+        500.. => "That went wrong",
+        _ => "That did not work",
     }
 }
 

@@ -5,12 +5,11 @@
 
 mod html;
 mod layout;
+mod login;
 
 pub(super) use html::Html;
 pub(super) use layout::{CONTENT_SECURITY_POLICY, STYLE, STYLE_PATH, page};
-
-use crate::broker::InputPage;
-use crate::model::InputField;
+pub(super) use login::{DevicePage, device, failure, input, success, waiting};
 
 /// A note at the top of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,110 +57,6 @@ pub(super) struct ClaimPage<'a> {
     pub(super) email: &'a str,
     /// Whether raw secrets are allowed when nothing is changed.
     pub(super) export_by_default: bool,
-}
-
-/// The form that asks for what a login needs.
-pub(super) fn input(form: &InputPage, problem: Option<&str>) -> Html {
-    let mut body = Html::new();
-    body.element("h1", &[], |html| html.text(&format!("Connect {}", form.display_name)));
-    if let Some(problem) = problem {
-        note(&mut body, Note::Bad(problem));
-    }
-    if let Some(warning) = &form.warning {
-        note(&mut body, Note::Bad(warning));
-    }
-    if let Some(url) = form.docs_url.as_deref().filter(|url| url.starts_with("https://")) {
-        body.element("p", &[], |html| {
-            html.text("Where to get it: ");
-            html.element("a", &[("href", url), ("rel", "noreferrer noopener")], |html| html.text(url));
-        });
-    }
-    if let Some(url) = &form.callback_url {
-        body.element("p", &[], |html| {
-            html.text("Redirect address to register with the provider: ");
-            html.element("code", &[], |html| html.text(url));
-        });
-    }
-    let action = format!("/auth/input?session={}", form.session_id);
-    body.element("form", &[("method", "post"), ("action", &action), ("autocomplete", "off")], |html| {
-        for (index, field) in form.fields.iter().enumerate() {
-            input_field(html, field, index == 0);
-        }
-        button(html, "Connect");
-    });
-    body.element("p", &[("class", "quiet")], |html| {
-        html.text("It is sealed in the vault of this daemon and sent only to the hosts of this provider.");
-    });
-    page(&format!("Connect {}", form.display_name), None, &body)
-}
-
-fn input_field(html: &mut Html, field: &InputField, first: bool) {
-    let id = format!("field-{}", field.name);
-    let hint_id = format!("{id}-hint");
-    html.element("label", &[("for", &id)], |html| {
-        html.text(&field.label);
-        if !field.required {
-            html.element("span", &[("class", "quiet")], |html| html.text(" (optional)"));
-        }
-    });
-    let kind = if field.secret { "password" } else { "text" };
-    let mut attributes = vec![
-        ("id", id.as_str()),
-        ("name", field.name.as_str()),
-        ("type", kind),
-        ("spellcheck", "false"),
-        ("autocapitalize", "off"),
-        ("autocomplete", "off"),
-    ];
-    if let Some(default) = field.default.as_deref().filter(|_| !field.secret) {
-        attributes.push(("value", default));
-    }
-    if field.required {
-        attributes.push(("required", ""));
-    }
-    if first {
-        attributes.push(("autofocus", ""));
-    }
-    if field.pattern_hint.is_some() {
-        attributes.push(("aria-describedby", &hint_id));
-    }
-    html.void("input", &attributes);
-    if let Some(hint) = &field.pattern_hint {
-        html.element("p", &[("class", "quiet"), ("id", &hint_id)], |html| html.text(hint));
-    }
-}
-
-/// The end of a login that went well.
-pub(super) fn success(provider: &str, connection: &str, message: Option<&str>) -> Html {
-    let mut body = Html::new();
-    body.element("h1", &[], |html| html.text(&format!("{provider} is connected")));
-    if let Some(message) = message {
-        note(&mut body, Note::Good(message));
-    }
-    body.element("p", &[], |html| {
-        html.text("The connection is called ");
-        html.element("strong", &[], |html| html.text(connection));
-        html.text(". You can close this page and go back to your terminal.");
-    });
-    body.element("pre", &[], |html| html.text("authsome run -- YOUR COMMAND"));
-    page(&format!("{provider} is connected"), None, &body)
-}
-
-/// The end of something that did not go well.
-pub(super) fn failure(title: &str, what: &str, next_step: &str) -> Html {
-    let mut body = Html::new();
-    body.element("h1", &[], |html| html.text(title));
-    note(&mut body, Note::Bad(what));
-    body.element("p", &[], |html| html.text(next_step));
-    page(title, None, &body)
-}
-
-/// A login that still waits.
-pub(super) fn waiting(provider: &str, message: &str) -> Html {
-    let mut body = Html::new();
-    body.element("h1", &[], |html| html.text(&format!("Connecting {provider}")));
-    body.element("p", &[("role", "status")], |html| html.text(message));
-    page(&format!("Connecting {provider}"), None, &body)
 }
 
 /// The forms to sign in and to make an account.
@@ -309,6 +204,21 @@ fn button(html: &mut Html, label: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::InputPage;
+    use crate::model::{FlowType, InputField};
+
+    fn form() -> InputPage {
+        InputPage {
+            session_id: "sess_1".to_owned(),
+            provider: "x".to_owned(),
+            display_name: "X".to_owned(),
+            docs_url: None,
+            fields: Vec::new(),
+            callback_url: None,
+            warning: None,
+            flow: FlowType::Pkce,
+        }
+    }
 
     const HOSTILE: &str = "\"><script>alert(1)</script>&'`";
 
@@ -337,11 +247,19 @@ mod tests {
             }],
             callback_url: Some(HOSTILE.to_owned()),
             warning: Some(HOSTILE.to_owned()),
+            ..form()
         };
-        is_inert(&input(&form, Some(HOSTILE)));
+        is_inert(&input(&form, Some(HOSTILE), Some(HOSTILE)));
         is_inert(&success(HOSTILE, HOSTILE, Some(HOSTILE)));
         is_inert(&failure(HOSTILE, HOSTILE, HOSTILE));
-        is_inert(&waiting(HOSTILE, HOSTILE));
+        is_inert(&waiting(HOSTILE, HOSTILE, Some(&format!("https://{HOSTILE}"))));
+        is_inert(&device(&DevicePage {
+            provider: HOSTILE,
+            user_code: HOSTILE,
+            uri: HOSTILE,
+            complete_uri: Some(&format!("https://{HOSTILE}")),
+            minutes_left: 5,
+        }));
         for registration in [Registration::SetupToken, Registration::Invitation, Registration::Open] {
             is_inert(&sign_in(&SignIn { next: HOSTILE, error: Some(HOSTILE), register_first: true, registration }));
         }
@@ -353,25 +271,17 @@ mod tests {
 
     #[test]
     fn a_script_link_of_a_definition_is_not_shown() {
-        let form = InputPage {
-            session_id: "sess_1".to_owned(),
-            provider: "x".to_owned(),
-            display_name: "X".to_owned(),
-            docs_url: Some("javascript:alert(1)".to_owned()),
-            fields: Vec::new(),
-            callback_url: None,
-            warning: None,
-        };
-        assert!(!input(&form, None).as_str().contains("javascript:"));
+        let form = InputPage { docs_url: Some("javascript:alert(1)".to_owned()), ..form() };
+        assert!(!input(&form, None, None).as_str().contains("javascript:"));
+        let facts = |uri| DevicePage { provider: "X", user_code: "A-B", uri, complete_uri: None, minutes_left: 1 };
+        let link = |uri| device(&facts(uri)).as_str().contains("href=\"javascript:");
+        assert!(!link("javascript:alert(1)"));
+        assert!(device(&facts("https://x.test/device")).as_str().contains("href=\"https://x.test/device\""));
     }
 
     #[test]
     fn a_secret_field_never_repeats_a_value() {
         let form = InputPage {
-            session_id: "sess_1".to_owned(),
-            provider: "x".to_owned(),
-            display_name: "X".to_owned(),
-            docs_url: None,
             fields: vec![InputField {
                 name: "api_key".to_owned(),
                 label: "Key".to_owned(),
@@ -381,9 +291,8 @@ mod tests {
                 pattern: None,
                 pattern_hint: None,
             }],
-            callback_url: None,
-            warning: None,
+            ..form()
         };
-        assert!(!input(&form, None).as_str().contains("sk-hidden"));
+        assert!(!input(&form, None, None).as_str().contains("sk-hidden"));
     }
 }

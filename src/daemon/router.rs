@@ -2,9 +2,10 @@
 
 use super::api::{accounts, audit, claims, connections, credentials, health, identities, providers, sessions};
 use super::auth::Access::{self, Admin, Open, Proof, ProofOrBrowser, Registered};
-use super::context::{Context, percent_decode};
+use super::context::Context;
 use super::message::Outcome;
 use super::pages::STYLE_PATH;
+use crate::percent::{Plus, decode_text};
 
 /// What answers a route.
 pub(super) type Handler = fn(&Context<'_>) -> Outcome;
@@ -41,6 +42,7 @@ pub(super) static ROUTES: &[Route] = &[
     route("GET", "/api/principals/", Admin, identities::principals),
     route("POST", "/api/auth/sessions", Proof, sessions::start),
     route("GET", "/api/auth/sessions/{id}", Proof, sessions::get),
+    route("DELETE", "/api/auth/sessions/{id}", Proof, sessions::cancel),
     route("POST", "/api/auth/sessions/{id}/resume", Proof, sessions::resume),
     route("GET", "/api/auth/sessions/{id}/input", Open, sessions::input_json),
     route("POST", "/api/auth/sessions/{id}/input", Open, sessions::input_form),
@@ -82,6 +84,9 @@ pub(super) static ROUTES: &[Route] = &[
     route("GET", "/claim/{token}", Open, claims::short),
     route("GET", "/auth/input", Open, sessions::input_page),
     route("POST", "/auth/input", Open, sessions::input_page_form),
+    route("GET", "/auth/device", Open, sessions::device_page),
+    route("GET", "/api/auth/callback/oauth", Open, sessions::callback),
+    route("GET", "/auth/callback/oauth", Open, sessions::callback),
     route("GET", "/auth/success", Open, sessions::success_page),
     route("GET", STYLE_PATH, Open, accounts::style),
 ];
@@ -119,7 +124,7 @@ fn params(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, String
         match (expected.next(), given.next()) {
             (None, None) => return Some(params),
             (Some(expected), Some(given)) => match expected.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-                Some(name) if !given.is_empty() => params.push((name, percent_decode(given.as_bytes(), false))),
+                Some(name) if !given.is_empty() => params.push((name, decode_text(given.as_bytes(), Plus::Plus))),
                 None if expected == given => {}
                 _ => return None,
             },

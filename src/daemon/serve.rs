@@ -15,14 +15,16 @@ use super::context::{Encryption, State};
 use super::engine::Handler;
 use super::gate::{Gate, Limits};
 use super::people::People;
+use super::pollers::Pollers;
 use super::server;
 use super::settings::Settings;
-use crate::broker::Broker;
+use crate::broker::{Broker, BrokerOptions};
 use crate::clock::Clock;
 use crate::error::{AuthsomeError, Result};
 use crate::identity::Verifier;
-use crate::limits::{DAEMON_GRACE, STORE_LOCK_PATIENCE};
-use crate::paths::{Home, create_private, create_private_dir, hex, write_private};
+use crate::limits::{DAEMON_GRACE, REFRESH_GRACE, SMALL_FILE_BYTES, STORE_LOCK_PATIENCE};
+use crate::net::NetSettings;
+use crate::paths::{Home, create_private, create_private_dir, hex, read_limited, write_private};
 use crate::provider::Registry;
 use crate::secret::random_bytes;
 use crate::store::{Store, StoreError, open_embedded};
@@ -63,9 +65,14 @@ pub fn serve(options: &ServeOptions) -> Result<()> {
     let store = open_store(home, &clock)?;
     let key = MasterKey::load(home, &KeySettings::from_env()?)?;
     let vault = Arc::new(Vault::open(store, &key)?);
-    let broker = Broker::new(Arc::clone(&vault), Arc::new(Registry::open(home)), clock.clone())?;
+    let broker =
+        Arc::new(Broker::new(Arc::clone(&vault), Arc::new(Registry::open(home)), clock.clone(), broker_options()?)?);
+    if let Err(error) = broker.end_interrupted_logins() {
+        log(&format!("logins that were interrupted wait for their end: {error}"));
+    }
 
-    let listener = listen(&options.host, options.port)?;
+    let listener =
+        if options.port == 0 { listen_again(home, &options.host)? } else { listen(&options.host, options.port)? };
     let port = listener.local_addr()?.port();
     let settings = Settings::from_env(&options.host, port)?;
     let people = People::new(Arc::clone(&vault), clock.clone());
@@ -78,6 +85,7 @@ pub fn serve(options: &ServeOptions) -> Result<()> {
         settings,
         clock,
         vault,
+        pollers: Pollers::start(&broker),
         broker,
         people,
     });
@@ -87,14 +95,36 @@ pub fn serve(options: &ServeOptions) -> Result<()> {
     let gate = Gate::start(listener, &places, Limits::default(), &handler)?;
     let sweeper = Sweeper::start(Arc::clone(&state))?;
     announce(home, &state, &options.host, port)?;
+    state.pollers.resume();
     log(&format!("listening on {}:{port}, version {}", options.host, env!("CARGO_PKG_VERSION")));
 
     let signal = signals.wait().map_err(io::Error::from)?;
     log(&format!("{signal}: stopping"));
     withdraw(home);
     sweeper.stop();
-    gate.stop(DAEMON_GRACE);
+    thread::scope(|scope| {
+        scope.spawn(|| state.pollers.stop());
+        gate.stop(DAEMON_GRACE);
+    });
+    if let Err(error) = state.broker.finish_refreshes(REFRESH_GRACE) {
+        log(&format!("a refreshed token could not be stored and is lost: {error}"));
+    }
     Ok(())
+}
+
+/// What the environment says about calls to providers.
+fn broker_options() -> Result<BrokerOptions> {
+    let net = NetSettings::from_env()?;
+    let Some(text) = std::env::var("AUTHSOME_TOKEN_NEAR_EXPIRY_SECONDS").ok().filter(|text| !text.is_empty()) else {
+        return Ok(BrokerOptions { net, ..BrokerOptions::default() });
+    };
+    match text.trim().parse() {
+        Ok(near_expiry_seconds @ 0..=86_400) => Ok(BrokerOptions { net, near_expiry_seconds }),
+        _ => Err(AuthsomeError::Usage {
+            reason: "AUTHSOME_TOKEN_NEAR_EXPIRY_SECONDS is no number of seconds from 0 to 86400".to_owned(),
+            hint: None,
+        }),
+    }
 }
 
 /// Opens the store, after the daemon that has it open and is about to end.
@@ -141,6 +171,19 @@ fn listen(host: &str, port: u16) -> Result<TcpListener> {
         io::ErrorKind::AddrInUse => unavailable(format!("port {port} on {host} is in use by another program")),
         _ => unavailable(format!("cannot listen on {host}:{port}: {error}")),
     })
+}
+
+/// Listens on any port, but on the one of last time where that is free: redirect addresses that people registered with
+/// providers, and links that they have open, go on working.
+fn listen_again(home: &Home, host: &str) -> Result<TcpListener> {
+    let last = read_limited(&home.daemon_port(), SMALL_FILE_BYTES).ok();
+    let last = last.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.trim().parse().ok()).unwrap_or(0);
+    let listener = listen(host, last).or_else(|_| listen(host, 0))?;
+    let port = listener.local_addr()?.port();
+    if port != last {
+        write_private(&home.daemon_port(), format!("{port}\n").as_bytes())?;
+    }
+    Ok(listener)
 }
 
 /// What a first person needs: the bootstrap token of a local daemon, the setup token of a hosted one.
@@ -193,6 +236,9 @@ impl Sweeper {
                 let swept = state.vault.remove_expired().and_then(|_| state.broker.audit().trim());
                 if let Err(error) = swept {
                     log(&format!("cannot remove what has ended: {error}"));
+                }
+                if let Err(error) = state.broker.save_unsaved() {
+                    log(&format!("a refreshed token is still kept in memory only: {error}"));
                 }
             }
         };

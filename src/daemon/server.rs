@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::auth::authenticate;
 use super::context::{Context, State};
-use super::message::{Failure, Refusal, Request, Response};
+use super::message::{Failure, INTERNAL, Refusal, Request, Response};
 use super::origin;
 use super::router::{self, Match};
 use super::serve::log;
@@ -20,13 +20,20 @@ pub(super) fn answer(state: &State, request: &Request) -> Response {
         Ok(Ok(response)) => response,
         Ok(Err(failure)) => {
             report(request, &failure);
-            failure.into_response()
+            if is_for_a_person(request) { failure.into_page() } else { failure.into_response() }
         }
         Err(_) => {
             log(&format!("{}: a handler panicked", name(request)));
-            Response::json_with_status(500, &json!({"detail": "Internal Server Error"}))
+            Response::json_with_status(500, &json!({"detail": INTERNAL}))
         }
     }
+}
+
+/// Whether a browser shows the answer: it asks for a page, at an address of pages. A provider leads people to the
+/// callback.
+fn is_for_a_person(request: &Request) -> bool {
+    let path = request.path();
+    request.wants_html() && (!path.starts_with("/api/") || path.starts_with("/api/auth/callback/"))
 }
 
 fn serve(state: &State, request: &Request) -> Result<Response, Failure> {

@@ -3,6 +3,7 @@
 mod accounts;
 mod callers;
 mod identities;
+mod logins;
 mod scene;
 mod surface;
 
@@ -18,8 +19,9 @@ use super::message::{Request, Response};
 use super::people::People;
 use super::server;
 use super::settings::Settings;
-use crate::broker::Broker;
+use crate::broker::{Broker, BrokerOptions};
 use crate::clock::Clock;
+use crate::daemon::pollers::Pollers;
 use crate::http1::Fields;
 use crate::identity::{SigningKey, Verifier};
 use crate::model::{Grants, Principal};
@@ -68,12 +70,15 @@ impl Daemon {
         let home = Home::new(scratch());
         create_private(&home.bootstrap_token(), BOOTSTRAP.as_bytes()).expect("writes");
         let registry = Arc::new(Registry::open(&home));
+        let broker = Broker::new(Arc::clone(&vault), registry, clock.clone(), BrokerOptions::default());
+        let broker = Arc::new(broker.expect("a broker"));
         let state = State {
             // A second before: what is signed at once must not look older than the daemon.
             verifier: Verifier::new(clock.now().plus_seconds(-1)),
             encryption: Encryption::of(&key),
             people: People::new(Arc::clone(&vault), clock.clone()),
-            broker: Broker::new(Arc::clone(&vault), registry, clock.clone()).expect("a broker"),
+            pollers: Pollers::start(&broker),
+            broker,
             home,
             settings,
             clock,

@@ -9,6 +9,7 @@ use crate::daemon::{Context, Outcome, Response, pages};
 use crate::limits::SMALL_FILE_BYTES;
 use crate::model::{AuditEvent, Principal};
 use crate::paths::read_limited;
+use crate::percent::encode;
 use crate::secret::Secret;
 
 /// A form whose values are found by name.
@@ -37,17 +38,9 @@ pub(super) fn local_place(place: &str) -> &str {
     if is_local { place } else { "/" }
 }
 
-/// Escapes a value for a query of ours.
-fn escaped(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::new(), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-        out
-    })
+/// A path as a value in a query of ours: slashes may stay.
+pub(super) fn in_query(path: &str) -> String {
+    encode(path).replace("%2F", "/")
 }
 
 /// The address whose attempts are slowed. `None` where a hosted daemon sees that of a reverse proxy: one guesser would
@@ -109,7 +102,7 @@ fn refused(error: AccountError, next: &str, tab: &str) -> Outcome {
         (AccountError::Inside(inside), _) => Err(inside.into()),
         (_, code) => {
             let code = code.unwrap_or("refused");
-            Ok(Response::redirect(&format!("/login?next={}&error={code}&tab={tab}", escaped(next))))
+            Ok(Response::redirect(&format!("/login?next={}&error={code}&tab={tab}", in_query(next))))
         }
     }
 }
@@ -264,6 +257,6 @@ mod tests {
         {
             assert_eq!(local_place(bad), "/", "{bad:?}");
         }
-        assert_eq!(escaped("/claim?token=a&b"), "/claim%3Ftoken%3Da%26b");
+        assert_eq!(in_query("/claim?token=a&b"), "/claim%3Ftoken%3Da%26b");
     }
 }

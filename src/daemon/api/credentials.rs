@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::broker::{ExportFormat, RunRequest, Scope};
+use crate::broker::{Demand, ExportFormat, RunRequest, Scope};
 use crate::daemon::{Context, Outcome, Refusal, Response};
 use crate::secret::SecretBuffer;
 
@@ -16,15 +16,15 @@ struct ResolveBody {
     connection: Option<String>,
     #[serde(default)]
     v: u32,
-    /// The upstream refused the value. A key has no successor; a token will be refreshed once that engine is there.
+    /// The upstream refused the value. A key has no successor; a token is refreshed once.
     #[serde(default)]
-    #[allow(dead_code)]
     rejected: bool,
 }
 
 pub(in crate::daemon) fn resolve(context: &Context<'_>) -> Outcome {
     let body: ResolveBody = context.json()?;
-    let resolved = context.broker().resolve(&context.actor()?, &body.provider, body.connection.as_deref())?;
+    let demand = if body.rejected { Demand::Rejected } else { Demand::Use };
+    let resolved = context.broker().resolve(&context.actor()?, &body.provider, body.connection.as_deref(), demand)?;
     Ok(Response::secret_json(resolved.to_sealable_json(body.v >= 2)))
 }
 

@@ -14,6 +14,15 @@ pub(in crate::daemon) const STYLE: &str = include_str!("style.css");
 
 /// A whole page around `body`; `email`: who is signed in.
 pub(in crate::daemon) fn page(title: &str, email: Option<&str>, body: &Html) -> Html {
+    frame(title, email, body, None)
+}
+
+/// The same, loaded again after so many `seconds`: a page that waits needs no script for that.
+pub(in crate::daemon) fn page_that_reloads(title: &str, body: &Html, seconds: &str) -> Html {
+    frame(title, None, body, Some(seconds))
+}
+
+fn frame(title: &str, email: Option<&str>, body: &Html, reload_after: Option<&str>) -> Html {
     let mut html = Html::new();
     html.literal("<!doctype html>");
     html.element("html", &[("lang", "en")], |html| {
@@ -21,6 +30,9 @@ pub(in crate::daemon) fn page(title: &str, email: Option<&str>, body: &Html) -> 
             html.void("meta", &[("charset", "utf-8")]);
             html.void("meta", &[("name", "viewport"), ("content", "width=device-width, initial-scale=1")]);
             html.void("meta", &[("name", "color-scheme"), ("content", "light dark")]);
+            if let Some(seconds) = reload_after {
+                html.void("meta", &[("http-equiv", "refresh"), ("content", seconds)]);
+            }
             html.void("link", &[("rel", "icon"), ("href", "data:,")]);
             html.void("link", &[("rel", "stylesheet"), ("href", STYLE_PATH)]);
             html.element("title", &[], |html| html.text(&format!("{title} · authsome")));

@@ -14,11 +14,12 @@ use zeroize::Zeroizing;
 
 use full_disk::Disk;
 
-use crate::broker::{ApiKeyLogin, Broker, SessionRequest};
+use crate::broker::{ApiKeyLogin, Broker, BrokerOptions, SessionRequest};
 use crate::clock::Clock;
 use crate::daemon::context::{Encryption, State};
 use crate::daemon::message::{Request, Response};
 use crate::daemon::people::{People, UI_COOKIE};
+use crate::daemon::pollers::Pollers;
 use crate::daemon::settings::Settings;
 use crate::daemon::{auth, server};
 use crate::http1::Fields;
@@ -77,7 +78,10 @@ impl Scene {
         let key = MasterKey::generate();
         let disk = Arc::new(Disk::new(open_in_memory(clock.clone()).expect("a store")));
         let vault = Arc::new(Vault::open(Arc::<Disk>::clone(&disk), &key).expect("a vault"));
-        let broker = Broker::new(Arc::clone(&vault), Arc::new(Registry::open(&home)), clock.clone()).expect("a broker");
+        let broker =
+            Broker::new(Arc::clone(&vault), Arc::new(Registry::open(&home)), clock.clone(), BrokerOptions::default())
+                .expect("a broker");
+        let broker = Arc::new(broker);
         let state = State {
             settings: settings(),
             people: People::new(Arc::clone(&vault), clock.clone()),
@@ -86,6 +90,7 @@ impl Scene {
             home,
             clock,
             vault,
+            pollers: Pollers::start(&broker),
             broker,
         };
         let mut scene = Self {

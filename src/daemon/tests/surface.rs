@@ -107,3 +107,22 @@ fn words_on_a_page_are_ours_and_not_the_links() {
     assert_eq!(page.status, 200);
     assert!(!text.contains("0900") && !text.contains("<script"), "{text}");
 }
+
+#[test]
+fn a_browser_is_refused_with_a_page_and_a_program_with_json() {
+    let daemon = Daemon::local();
+    let ask = |target: &str, accept: &str| {
+        let mut request = request("GET", target, "");
+        request.fields.push("Accept", accept);
+        daemon.answer(&request)
+    };
+    let browsers = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let page = ask("/auth/input?session=sess_000000000000", browsers);
+    let text = String::from_utf8_lossy(&page.body);
+    assert_eq!(page.status, 404);
+    assert!(text.starts_with("<!doctype html>") && text.contains("Auth session not found"), "{text}");
+    for (target, accept) in [("/auth/input?session=sess_000000000000", "*/*"), ("/api/whoami", browsers)] {
+        let answer = ask(target, accept);
+        assert!(answer.value()["detail"].is_string(), "{target}");
+    }
+}

@@ -51,6 +51,10 @@ impl Store for Disk {
         self.inner.remove_expired()
     }
 
+    fn is_exclusive(&self) -> bool {
+        self.inner.is_exclusive()
+    }
+
     fn describe(&self) -> String {
         self.inner.describe()
     }
