@@ -62,6 +62,8 @@ struct Known {
     answered_at: i64,
     /// When it was last asked.
     asked_at: i64,
+    /// The upstream has refused the last answer, which the daemon is to be told.
+    is_refused: bool,
 }
 
 impl Credentials {
@@ -72,7 +74,8 @@ impl Credentials {
         for route in routes {
             let Some(slots) = route.inject.take() else { continue };
             let credential = Credential { slots, places: None, expires_at: route.expires_at };
-            let known = Known { answer: Some(Ok(Arc::new(credential))), answered_at: now, asked_at: now };
+            let answer = Some(Ok(Arc::new(credential)));
+            let known = Known { answer, answered_at: now, asked_at: now, is_refused: false };
             let key = (route.provider.clone(), route.connection.clone());
             entries
                 .entry(key)
@@ -106,6 +109,15 @@ impl Credentials {
         self.fresh(&entry).unwrap_or_else(|| self.ask(&entry, provider, connection))
     }
 
+    /// Notes that an upstream answered 401 to `used`. The next request asks the daemon, which refreshes a token that may
+    /// have been taken back. A value that is newer already has not been refused.
+    pub(super) fn refused(&self, provider: &str, connection: &str, used: &Arc<Credential>) {
+        let entry = self.entry(provider, connection);
+        let mut known = lock(&entry.known);
+        known.is_refused =
+            known.answer.as_ref().is_some_and(|last| last.as_ref().is_ok_and(|it| Arc::ptr_eq(it, used)));
+    }
+
     fn entry(&self, provider: &str, connection: &str) -> Arc<Entry> {
         let key = (provider.to_owned(), connection.to_owned());
         Arc::clone(lock(&self.entries).entry(key).or_default())
@@ -122,6 +134,7 @@ impl Credentials {
             Ok(credential) if credential.is_due(now) => {
                 is_young(known.asked_at, CREDENTIAL_RETRY) && !credential.has_ended(now)
             }
+            Ok(_) if known.is_refused => is_young(known.asked_at, CREDENTIAL_RETRY),
             Ok(_) => is_young(known.answered_at, CREDENTIAL_CACHE) || is_young(known.asked_at, CREDENTIAL_RETRY),
             Err(_) => is_young(known.asked_at, CREDENTIAL_RETRY),
         };
@@ -138,7 +151,8 @@ impl Credentials {
     }
 
     fn ask(&self, entry: &Entry, provider: &str, connection: &str) -> Result<Arc<Credential>, Missing> {
-        let resolved = self.source.resolve(provider, connection, false);
+        let rejected = std::mem::take(&mut lock(&entry.known).is_refused);
+        let resolved = self.source.resolve(provider, connection, rejected);
         let usable = self.usable(entry);
         let now = self.clock.now().unix();
         let mut known = lock(&entry.known);
@@ -254,12 +268,14 @@ mod tests {
     struct Scripted {
         answers: Mutex<VecDeque<crate::Result<Resolved>>>,
         asked: Mutex<usize>,
+        rejected: Mutex<usize>,
         gate: Option<(Barrier, Barrier)>,
     }
 
     impl CredentialSource for Scripted {
-        fn resolve(&self, _: &str, _: &str, _: bool) -> crate::Result<Resolved> {
+        fn resolve(&self, _: &str, _: &str, rejected: bool) -> crate::Result<Resolved> {
             *self.asked.lock().expect("not poisoned") += 1;
+            *self.rejected.lock().expect("not poisoned") += usize::from(rejected);
             if let Some((entered, leave)) = &self.gate {
                 entered.wait();
                 leave.wait();
@@ -369,6 +385,23 @@ mod tests {
         assert_eq!(run.value(), "short");
         run.clock.test_only_advance(400);
         assert_eq!(run.value(), "unavailable", "an expired value is never used");
+    }
+
+    #[test]
+    fn a_value_that_the_upstream_refused_is_told_of_once() {
+        let run = Run::new([answer("old", None), answer("new", None), answer("newer", None)]);
+        let old = run.credentials.current("x", "default").expect("a value");
+        let refuse = || run.credentials.refused("x", "default", &old);
+        refuse();
+        assert_eq!((run.value().as_str(), run.asked()), ("old", 1), "not again at once");
+        run.clock.test_only_advance(3);
+        assert_eq!((run.value().as_str(), run.asked()), ("new", 2));
+        refuse();
+        run.clock.test_only_advance(3);
+        assert_eq!((run.value().as_str(), run.asked()), ("new", 2), "an answer to the old one comes late");
+        run.clock.test_only_advance(60);
+        assert_eq!((run.value().as_str(), run.asked()), ("newer", 3));
+        assert_eq!(*run.source.rejected.lock().expect("not poisoned"), 1);
     }
 
     #[test]

@@ -97,7 +97,13 @@ impl<'a> Intercepted<'a> {
         let decided = self.decide(head, target)?;
         let credential = self.resolve(head, &decided)?;
         let outgoing = self.edit(head, target, &decided, credential.as_deref())?;
-        self.stream(&outgoing)
+        let answered = self.stream(&outgoing)?;
+        if let (Some(credential), Some(route)) = (&credential, decided.route)
+            && answered.outcome.as_ref().is_some_and(|outcome| outcome.status == 401)
+        {
+            self.run.credentials.refused(&route.provider, &route.connection, credential);
+        }
+        Ok(answered)
     }
 
     fn decide(&self, head: &RequestHead, target: &str) -> Result<Decided<'a>, Refused<'a>> {
