@@ -8,6 +8,7 @@ mod api;
 mod args;
 mod browser;
 mod canary;
+mod chrome;
 mod commands;
 mod completions;
 mod connections;
@@ -18,6 +19,7 @@ mod doctor;
 mod enrol;
 mod export;
 mod help;
+mod interrupts;
 mod json;
 mod log;
 mod login;
@@ -26,6 +28,7 @@ mod man;
 mod onboard;
 mod output;
 mod pop;
+mod progress;
 mod provider;
 mod quote;
 mod run;
@@ -154,8 +157,11 @@ fn finish(result: Result<u8>, out: Output, errors_to_stderr: bool) -> ExitCode {
     }
 }
 
-/// The provider that a name was most likely meant to be, as a hint in place of the usual one.
+/// A better hint than the usual one: the provider that a name was most likely meant to be, what to do about a login.
 fn suggestion(error: &AuthsomeError) -> Option<String> {
+    if let AuthsomeError::AuthenticationFailed { provider: Some(provider), reason } = error {
+        return Some(login::hint(provider, reason));
+    }
     let wrong = error.provider().filter(|_| error.name() == ErrorName::ProviderNotFound)?;
     let name = args::nearest(wrong, Registry::bundled_names())?;
     Some(format!("did you mean {name}? see what there is: authsome provider list"))

@@ -3,6 +3,8 @@
 //! One call reads: **sign → send → (once) sign anew or register → refusal or answer**. A [`Client`] may be used from
 //! many threads; calls do not wait for each other.
 
+use crate::percent::encode;
+
 mod answer;
 mod base_url;
 mod files;
@@ -443,15 +445,7 @@ fn request_head(method: &str, path: &str, base: &BaseUrl, length: usize, authori
 
 /// `text` as one segment of a path: everything but unreserved characters is escaped (RFC 3986 section 2.3).
 pub fn segment(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-        out
-    })
+    encode(text)
 }
 
 /// Method and path come from the command line too: nothing in them may end the request line.

@@ -2,12 +2,24 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
-/// Whether there is a display that a browser could show something on.
+/// Variables that are not for a browser.
+pub(super) const KEYS: [&str; 3] = ["AUTHSOME_IDENTITY_PRIVATE_KEY", "AUTHSOME_MASTER_KEY", "AUTHSOME_UI_SESSION_KEY"];
+
+/// Whether there is a way to show a page: a screen, or a program that shows it elsewhere.
 pub(super) fn has_display() -> bool {
-    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-    cfg!(target_os = "macos") || ["DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME", "BROWSER"].into_iter().any(is_set)
+    has_screen() || ["WSL_DISTRO_NAME", "BROWSER"].into_iter().any(is_set)
+}
+
+/// Whether there is a screen that a program of this machine can draw on.
+pub(super) fn has_screen() -> bool {
+    cfg!(target_os = "macos") || ["DISPLAY", "WAYLAND_DISPLAY"].into_iter().any(is_set)
+}
+
+fn is_set(name: &str) -> bool {
+    env::var_os(name).is_some_and(|value| !value.is_empty())
 }
 
 /// Starts a browser on `url` and does not wait for it. Whether one was started.
@@ -16,20 +28,24 @@ pub(super) fn open(url: &str) -> bool {
         return false;
     }
     programs().into_iter().any(|program| {
-        Command::new(program)
+        let mut command = Command::new(program);
+        for name in KEYS {
+            command.env_remove(name);
+        }
+        command
             .arg(url)
-            .env_remove("AUTHSOME_IDENTITY_PRIVATE_KEY")
-            .env_remove("AUTHSOME_MASTER_KEY")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            // Ctrl-C here is not for a browser that was not running yet.
+            .process_group(0)
             .spawn()
             .is_ok()
     })
 }
 
-/// Pages only: an opener would start other programs for other schemes, and the URL may come from a provider.
-fn is_web_page(url: &str) -> bool {
+/// Whether `url` is a page: an opener would start other programs for other schemes, and the URL may come from a provider.
+pub(super) fn is_web_page(url: &str) -> bool {
     let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     matches!(scheme.as_deref(), Some("http" | "https")) && url.bytes().all(|byte| byte.is_ascii_graphic())
 }

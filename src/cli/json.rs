@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Number;
 use zeroize::Zeroizing;
 
+use super::output::steers;
 use crate::secret::SecretBuffer;
 
 /// A JSON value. Texts are wiped when dropped: some are credentials that the user asked to see.
@@ -225,15 +226,16 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 }
 
-/// Two-space indented JSON and a line end. Controls that JSON lets pass (DEL, C1) are escaped: they steer terminals.
+/// Two-space indented JSON and a line end. What steers a terminal and JSON lets pass (DEL, C1, direction) is
+/// escaped.
 pub(super) fn printable_json<T: Serialize>(value: &T) -> SecretBuffer {
-    rewritten(value, char::is_control)
+    rewritten(value, steers)
 }
 
 /// The same, in which a shell finds nothing to expand: what somebody's `eval "$(authsome export ...)"` reads when
 /// `AUTHSOME_JSON=1` is set by mistake.
 pub(super) fn inert_json<T: Serialize>(value: &T) -> SecretBuffer {
-    rewritten(value, |c| c.is_control() || matches!(c, '$' | '`'))
+    rewritten(value, |c| steers(c) || matches!(c, '$' | '`'))
 }
 
 /// Escapes characters of strings (RFC 8259 section 7). Outside of strings there is none of those, but line ends.
@@ -275,9 +277,9 @@ mod tests {
 
     #[test]
     fn what_steers_a_terminal_or_a_shell_is_escaped_and_stays_json() {
-        let json = Json::object([("a", "\u{9b}31m\u{7f}\u{1b}\n$x`y`é".into())]);
+        let json = Json::object([("a", "\u{9b}31m\u{7f}\u{1b}\u{202e}\n$x`y`é".into())]);
         let text = |buffer: &SecretBuffer| String::from_utf8(buffer.expose_bytes().to_vec()).expect("UTF-8");
-        assert_eq!(text(&printable_json(&json)), "{\n  \"a\": \"\\u009b31m\\u007f\\u001b\\n$x`y`é\"\n}\n");
+        assert_eq!(text(&printable_json(&json)), "{\n  \"a\": \"\\u009b31m\\u007f\\u001b\\u202e\\n$x`y`é\"\n}\n");
         let inert = text(&inert_json(&json));
         assert!(!inert.contains(['$', '`']), "{inert}");
         assert!(serde_json::from_str::<Json>(&inert).expect("JSON") == json);

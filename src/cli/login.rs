@@ -1,39 +1,50 @@
 //! `authsome login`
 
+mod attempt;
+mod client_form;
+mod cookies;
+mod pasted;
 mod secret_source;
+mod tell;
+#[cfg(test)]
+mod tests;
+mod wait;
 
+use std::io::{self, IsTerminal as _};
 use std::str::FromStr;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use argh::{ArgsInfo, FromArgs};
 use serde::Serialize;
+use serde::ser::{SerializeMap as _, Serializer};
 
-use self::secret_source::{Key, Situation, Source};
-use super::browser;
+use self::attempt::Attempt;
+use self::secret_source::Key;
+pub(super) use self::tell::hint;
 use super::context::Context;
-use super::json::Json;
+use super::output::printable;
 use super::terminal;
 use crate::client::{Client, segment};
 use crate::error::{AuthsomeError, Result};
-use crate::limits::AUTH_SESSION_SECONDS;
 use crate::model::{AuthSession, AuthType, FlowType, NextAction, ProviderDefinition, SessionStatus};
 use crate::secret::{Secret, SecretBuffer};
 
-/// Between two questions whether a login is done. The daemon answers them from memory.
-const PAUSE: Duration = Duration::from_secs(1);
-/// A login in which nothing has to be typed ends sooner than this.
-const QUICK_PAUSE: Duration = Duration::from_millis(20);
-
 /// Connect a provider.
-#[derive(FromArgs, ArgsInfo)]
+#[derive(FromArgs, ArgsInfo, Default)]
 #[argh(
     subcommand,
     name = "login",
     example = "authsome login openai",
     example = "printf %s \"$KEY\" | authsome login openai --key-stdin",
-    note = "A key is never an argument: it comes from the page, a prompt, stdin, or the provider's own variable.",
-    note = "Where a provider wants more than a key, stdin holds lines of NAME=value: api_key=..., and its fields."
+    example = "authsome login github",
+    example = "authsome login github --flow device_code --scopes repo,gist",
+    example = "authsome login github --client-id Iv1.0123 < client-secret.txt",
+    example = "authsome login github --connection work --no-browser",
+    note = "A key or a client secret is never an argument: it comes from the page, a prompt, stdin, or the provider's own variable.",
+    note = "Where a provider wants more than a key, stdin holds lines of NAME=value: api_key=..., and its fields.",
+    note = "With --client-id, the client secret is asked for on a terminal and else read from stdin; empty means a public client.",
+    note = "Where the browser cannot reach the daemon (ssh), use --no-browser and paste the address that it ends at.",
+    note = "Ctrl-C breaks the login off, at the daemon too."
 )]
 pub(super) struct Login {
     /// provider name
@@ -56,6 +67,10 @@ pub(super) struct Login {
     #[argh(option, arg_name = "url")]
     base_url: Option<String>,
 
+    /// client id of your own OAuth app; its secret comes from a prompt or stdin
+    #[argh(option, arg_name = "id")]
+    client_id: Option<String>,
+
     /// replace a connection that works, and store a key of an unusual shape without asking
     #[argh(switch)]
     force: bool,
@@ -64,7 +79,7 @@ pub(super) struct Login {
     #[argh(switch)]
     key_stdin: bool,
 
-    /// do not open a browser; a key is then asked for on the terminal
+    /// do not open a browser; what is needed is asked for on the terminal
     #[argh(switch)]
     no_browser: bool,
 
@@ -93,19 +108,46 @@ impl FromStr for Flow {
 
 impl Login {
     pub(super) fn run(self, ctx: &Context) -> Result<()> {
-        let client = ctx.client()?;
+        // No core dump shall hold what is typed, pasted or read here.
+        nix::sys::prctl::set_dumpable(false).map_err(io::Error::from)?;
+        let client = Arc::new(ctx.client()?);
         let definition: ProviderDefinition =
             client.get(&format!("/api/providers/{}", segment(&self.provider)))?.parse()?;
+        self.check_options(&definition)?;
+        let client_secret = self.client_secret_from_stdin()?;
         let session = self.start(&client)?;
         if session.status == SessionStatus::Completed {
-            return if self.key_stdin { Err(self.not_replaced()) } else { self.tell_success(ctx, &session) };
+            let hands_over = self.key_stdin || self.client_id.is_some();
+            return if hands_over { Err(self.not_replaced()) } else { tell::success(ctx, &self, &session, None) };
         }
-        let source = self.source(ctx, &definition)?;
-        let session = match Key::read(&source, ctx, &definition, self.force)? {
-            Some(key) => resume(&client, &session, &key.to_body())?,
-            None => session,
+        Attempt::new(ctx, &self, client, definition, client_secret).run(session)
+    }
+
+    /// What makes no sense together is said before anything is begun.
+    fn check_options(&self, definition: &ProviderDefinition) -> Result<()> {
+        let is_oauth = definition.auth_type == AuthType::Oauth2;
+        let usage = |reason: String, without: &str| AuthsomeError::Usage {
+            reason,
+            hint: Some(format!("leave {without} out: authsome login {}", self.provider)),
         };
-        self.finish(ctx, &client, session, &source)
+        if self.key_stdin && is_oauth {
+            return Err(usage(format!("{} does not take a key", self.provider), "--key-stdin"));
+        }
+        if self.client_id.is_some() && !is_oauth {
+            return Err(usage(format!("{} has no OAuth client", self.provider), "--client-id"));
+        }
+        if self.wait && self.no_wait {
+            return Err(usage("--wait and --no-wait contradict each other".to_owned(), "one of them"));
+        }
+        Ok(())
+    }
+
+    /// Read before anything else is done, while Ctrl-C still ends a read of stdin.
+    fn client_secret_from_stdin(&self) -> Result<Option<Secret>> {
+        if self.client_id.is_none() || io::stdin().is_terminal() {
+            return Ok(None);
+        }
+        terminal::secret_from_stdin().map(Some)
     }
 
     /// Whoever hands over a key must not believe that it was stored.
@@ -115,24 +157,6 @@ impl Login {
 
     fn waits(&self, ctx: &Context) -> bool {
         self.wait || !(self.no_wait || ctx.out.json)
-    }
-
-    fn source(&self, ctx: &Context, definition: &ProviderDefinition) -> Result<Source> {
-        let is_key = definition.auth_type == AuthType::ApiKey || self.flow == Some(Flow(FlowType::ApiKey));
-        let is_cookies = definition.auth_type == AuthType::Browser;
-        if !is_key && !is_cookies {
-            return if self.key_stdin { Err(no_key_wanted(&self.provider)) } else { Ok(Source::Page) };
-        }
-        let situation = Situation {
-            key_stdin: self.key_stdin,
-            cookies: is_cookies,
-            variable: secret_source::variable_that_is_set(definition),
-            interactive: terminal::is_interactive(),
-            display: browser::has_display() && !self.no_browser,
-            waits: self.waits(ctx),
-            insists: self.wait,
-        };
-        secret_source::choose(situation, definition)
     }
 
     fn start(&self, client: &Client) -> Result<AuthSession> {
@@ -160,85 +184,15 @@ impl Login {
         client.post("/api/auth/sessions", &start)?.parse()
     }
 
-    /// Shows where to go on, waits for the end if that is wanted, and tells it.
-    fn finish(&self, ctx: &Context, client: &Client, session: AuthSession, source: &Source) -> Result<()> {
-        let needs_person = !session.status.is_final() && *source == Source::Page;
-        if needs_person && !self.waits(ctx) {
-            return self.tell_started(ctx, &session);
-        }
-        if needs_person {
-            self.show_way(ctx, &session);
-        }
-        let pause = if needs_person { PAUSE } else { QUICK_PAUSE };
-        let session = wait_for_end(client, session, pause)?;
-        let failed = |reason: &str| AuthsomeError::AuthenticationFailed {
-            provider: Some(self.provider.clone()),
-            reason: super::output::printable(reason),
-        };
-        match session.status {
-            SessionStatus::Completed => self.tell_success(ctx, &session),
-            SessionStatus::Cancelled => Err(AuthsomeError::InputCancelled { operation: "login" }),
-            SessionStatus::Expired => Err(failed("nobody finished the login in time")),
-            SessionStatus::Failed => {
-                let reason = session.error.as_deref().or(session.message.as_deref());
-                Err(failed(reason.unwrap_or("the daemon gives no reason")))
+    /// The error for what a session says. An endpoint that was not reached has a name and an exit status of its own.
+    fn failed(&self, reason: &str) -> AuthsomeError {
+        let reason = printable(reason);
+        match reason.strip_prefix("cannot reach ").and_then(|text| text.split_once(": ")) {
+            Some((endpoint, reason)) => {
+                AuthsomeError::EndpointUnreachable { endpoint: endpoint.to_owned(), reason: reason.to_owned() }
             }
-            SessionStatus::Pending | SessionStatus::WaitingForUser | SessionStatus::Processing => {
-                Err(failed("it did not end in time"))
-            }
+            None => AuthsomeError::AuthenticationFailed { provider: Some(self.provider.clone()), reason },
         }
-    }
-
-    /// The address at once, on stderr: stdout is for the result.
-    fn show_way(&self, ctx: &Context, session: &AuthSession) {
-        let NextAction::OpenUrl { url } = &session.next_action else { return };
-        ctx.out.say(&format!("open this page to go on: {url}"));
-        if let (Some(code), Some(uri)) = (&session.user_code, &session.verification_uri) {
-            ctx.out.say(&format!("or enter the code {code} at {uri}"));
-        }
-        if !self.no_browser && browser::has_display() && !browser::open(url) {
-            ctx.out.note("no browser could be started");
-        }
-    }
-
-    fn tell_started(&self, ctx: &Context, session: &AuthSession) -> Result<()> {
-        let url = if let NextAction::OpenUrl { url } = &session.next_action { url.as_str() } else { "" };
-        if !ctx.out.json {
-            return ctx.out.line(url);
-        }
-        let mut fields = self.result_fields("started", session);
-        let optional = [
-            ("auth_url", Some(url).filter(|url| !url.is_empty())),
-            ("user_code", session.user_code.as_deref()),
-            ("verification_uri", session.verification_uri.as_deref()),
-            ("verification_uri_complete", session.verification_uri_complete.as_deref()),
-        ];
-        fields.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))));
-        ctx.out.object(Json::Object(fields))
-    }
-
-    fn tell_success(&self, ctx: &Context, session: &AuthSession) -> Result<()> {
-        if ctx.out.json {
-            return ctx.out.object(Json::Object(self.result_fields("success", session)));
-        }
-        let already = session.message.as_deref().is_some_and(|message| message.starts_with("Already"));
-        let verb = if already { "was connected already" } else { "is connected" };
-        ctx.out.line(&format!("{} ({}) {verb}.", self.provider, self.connection))?;
-        if already {
-            ctx.out.note("hint: to replace it, add --force");
-        }
-        Ok(())
-    }
-
-    fn result_fields(&self, status: &str, session: &AuthSession) -> Vec<(String, Json)> {
-        let fields = [
-            ("status", status.into()),
-            ("provider", self.provider.as_str().into()),
-            ("connection", self.connection.as_str().into()),
-            ("record_status", session.status.as_str().into()),
-            ("session_id", session.id.as_str().into()),
-        ];
-        fields.into_iter().map(|(name, value): (&str, Json)| (name.to_owned(), value)).collect()
     }
 }
 
@@ -247,53 +201,52 @@ impl Login {
 /// # Errors
 /// What the daemon says.
 pub(super) fn store_key(client: &Client, provider: &str, key: &Secret) -> Result<()> {
-    let login = Login {
-        provider: provider.to_owned(),
-        connection: "default".to_owned(),
-        flow: None,
-        scopes: None,
-        base_url: None,
-        force: false,
-        key_stdin: false,
-        no_browser: true,
-        wait: true,
-        no_wait: false,
-    };
+    let login = Login { provider: provider.to_owned(), connection: "default".to_owned(), ..Login::default() };
     let session = login.start(client)?;
     if session.status == SessionStatus::Completed {
         return Ok(());
     }
-    let session = resume(client, &session, &Key::Api(vec![("api_key".to_owned(), key.duplicate())]).to_body())?;
-    match wait_for_end(client, session, QUICK_PAUSE)? {
-        AuthSession { status: SessionStatus::Completed, .. } => Ok(()),
-        AuthSession { error, .. } => Err(AuthsomeError::AuthenticationFailed {
-            provider: Some(provider.to_owned()),
-            reason: super::output::printable(&error.unwrap_or_else(|| "the key was not taken".to_owned())),
-        }),
+    let body = Key::Api(vec![("api_key".to_owned(), key.duplicate())]).to_body();
+    let session = resume(client, &session.id, &body)?;
+    match session.status {
+        SessionStatus::Completed => Ok(()),
+        _ => Err(login.failed(session.error.as_deref().unwrap_or("the key was not taken"))),
     }
 }
 
-fn no_key_wanted(provider: &str) -> AuthsomeError {
-    AuthsomeError::Usage {
-        reason: format!("{provider} does not take a key"),
-        hint: Some(format!("leave --key-stdin out: authsome login {provider}")),
-    }
+fn session_path(id: &str) -> String {
+    format!("/api/auth/sessions/{}", segment(id))
 }
 
-fn resume(client: &Client, session: &AuthSession, fields: &SecretBuffer) -> Result<AuthSession> {
-    let path = format!("/api/auth/sessions/{}/resume", segment(&session.id));
-    client.call("POST", &path, Some(fields.expose_bytes()))?.into_success()?.parse()
+/// Hands `body` to a session; how the session is then.
+fn resume(client: &Client, id: &str, body: &SecretBuffer) -> Result<AuthSession> {
+    let path = format!("{}/resume", session_path(id));
+    client.call("POST", &path, Some(body.expose_bytes()))?.into_success()?.parse()
 }
 
-/// Asks until the session has ended, at most a little longer than it lives.
-fn wait_for_end(client: &Client, mut session: AuthSession, pause: Duration) -> Result<AuthSession> {
-    let life = session.expires_at.unix() - session.created_at.unix();
-    let life = u64::try_from(life.clamp(AUTH_SESSION_SECONDS, 3600)).unwrap_or_default();
-    let until = Instant::now() + Duration::from_secs(life + 10);
-    let path = format!("/api/auth/sessions/{}", segment(&session.id));
-    while !session.status.is_final() && Instant::now() < until {
-        thread::sleep(pause);
-        session = client.get(&path)?.parse()?;
+/// Whether the next step is the daemon's own page that asks for a key or a client.
+fn asks_for_input(session: &AuthSession) -> bool {
+    let NextAction::OpenUrl { url } = &session.next_action else { return false };
+    let page = url.split_once('?').is_some_and(|(page, _)| page.ends_with("/auth/input"));
+    page && pasted::parameter(url, "session").as_deref() == Some(&session.id)
+}
+
+/// The body of a resume call.
+fn body_of<N: AsRef<str>>(data: &[(N, Secret)]) -> SecretBuffer {
+    #[derive(Serialize)]
+    struct Body<T> {
+        data: T,
     }
-    Ok(session)
+    SecretBuffer::from_json(&Body { data: Named(data) }).expect("an object of texts is JSON")
+}
+
+/// Secrets by name, as an object. Only bodies of resume calls are made of it.
+struct Named<'a, N>(&'a [(N, Secret)]);
+
+impl<N: AsRef<str>> Serialize for Named<'_, N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        self.0.iter().try_for_each(|(name, value)| map.serialize_entry(name.as_ref(), value.expose()))?;
+        map.end()
+    }
 }

@@ -117,6 +117,17 @@ impl Output {
         self.remark(text);
     }
 
+    /// Lines that are to be copied, on stderr and also with `--quiet`: set apart, and nothing else on them.
+    pub(super) fn display(self, lines: &[&str]) {
+        let mut text = "\n".to_owned();
+        for line in lines {
+            let line = printable(line);
+            let line = if self.colour_errors { format!("{BOLD}{line}{RESET}") } else { line };
+            let _ = writeln!(text, "    {line}");
+        }
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+
     /// A page of text on stderr, unless `--quiet`, and a blank line behind it.
     pub(super) fn aside(self, text: &str) {
         if !self.quiet {
@@ -179,10 +190,13 @@ pub(super) fn colour_wanted() -> bool {
 
 /// `text` without the characters that steer a terminal: C0, DEL and C1 controls, and those that change direction.
 pub(super) fn printable(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Whether a terminal does something at `c` beside showing it (direction: Unicode's property `Bidi_Control`).
+pub(super) fn steers(c: char) -> bool {
+    let directs = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || directs
 }
 
 fn aligned<T: AsRef<str>>(cells: &[T], widths: &[usize]) -> String {
@@ -200,7 +214,10 @@ mod tests {
 
     #[test]
     fn foreign_text_cannot_steer_a_terminal() {
-        assert_eq!(printable("a\x1b[2Jb\nc\u{9b}d\u{202e}e"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}e");
+        assert_eq!(
+            printable("a\x1b[2Jb\nc\u{9b}d\u{202e}e\u{61c}f"),
+            "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}e\u{fffd}f"
+        );
         assert_eq!(printable("naïve ✓"), "naïve ✓");
     }
 

@@ -1,10 +1,10 @@
 //! Where a key comes from: stdin, the provider's own variable, a prompt, or the page. Never an argument.
 
+use std::collections::BTreeMap;
 use std::env;
+use std::path::PathBuf;
 
-use serde::Serialize;
-use serde::ser::{SerializeMap as _, Serializer};
-
+use super::{body_of, cookies};
 use crate::cli::context::Context;
 use crate::cli::terminal;
 use crate::error::{AuthsomeError, Result};
@@ -27,6 +27,8 @@ pub(super) struct Situation {
     pub(super) interactive: bool,
     /// A browser can be opened.
     pub(super) display: bool,
+    /// A browser that can be asked for cookies, where one can be opened.
+    pub(super) chrome: Option<PathBuf>,
     /// We stay until the end.
     pub(super) waits: bool,
     /// `--wait`: also for a page that somebody opens elsewhere.
@@ -44,6 +46,8 @@ pub(super) enum Source {
     OfferedVariable(String),
     /// The terminal.
     Prompt,
+    /// A browser, in which a person signs in.
+    Browser(PathBuf),
     /// The daemon's page.
     Page,
 }
@@ -55,6 +59,7 @@ pub(super) enum Source {
 pub(super) fn choose(situation: Situation, definition: &ProviderDefinition) -> Result<Source> {
     Ok(match situation {
         Situation { key_stdin: true, .. } => Source::Stdin,
+        Situation { cookies: true, waits: true, chrome: Some(program), .. } => Source::Browser(program),
         Situation { cookies: true, interactive: true, .. } => Source::Prompt,
         Situation { waits: false, .. } => Source::Page,
         Situation { interactive: true, variable: Some(name), .. } => Source::OfferedVariable(name),
@@ -81,11 +86,19 @@ fn value_of(name: &str) -> Option<Secret> {
 }
 
 fn nobody_to_ask(definition: &ProviderDefinition) -> AuthsomeError {
+    let name = &definition.name;
+    if definition.auth_type == AuthType::Browser {
+        return AuthsomeError::Usage {
+            reason: "There is no terminal to ask on, and no Chrome or Chromium with a screen to sign in with"
+                .to_owned(),
+            hint: Some(format!("give the site's Cookie header on stdin: authsome login {name} --key-stdin")),
+        };
+    }
     let variable = definition.api_key.as_ref().and_then(|key| key.env_var.as_deref());
     let or = variable.map(|name| format!(", or in {name}")).unwrap_or_default();
     AuthsomeError::Usage {
         reason: format!("There is no terminal to ask on and no display to open {}'s page on", definition.title()),
-        hint: Some(format!("give the key on stdin: authsome login {} --key-stdin{or}", definition.name)),
+        hint: Some(format!("give the key on stdin: authsome login {name} --key-stdin{or}")),
     }
 }
 
@@ -99,7 +112,7 @@ pub(super) enum Key {
 }
 
 impl Key {
-    /// Reads from `source`; `None`: the page will ask.
+    /// Reads from `source`; `None`: the page will ask, or a browser is asked elsewhere.
     ///
     /// # Errors
     /// A key that cannot be sent in a header; a person who changed their mind.
@@ -109,7 +122,7 @@ impl Key {
         definition: &ProviderDefinition,
         force: bool,
     ) -> Result<Option<Self>> {
-        if *source == Source::Page {
+        if matches!(source, Source::Page | Source::Browser(_)) {
             return Ok(None);
         }
         if definition.auth_type == AuthType::Browser {
@@ -128,7 +141,7 @@ impl Key {
                     prompt(definition)?
                 }
             }
-            Source::Prompt | Source::Page => prompt(definition)?,
+            Source::Prompt | Source::Browser(_) | Source::Page => prompt(definition)?,
         };
         drop_what_may_lack(&mut fields, definition);
         for (name, value) in &mut fields {
@@ -142,32 +155,10 @@ impl Key {
 
     /// The body of a resume call.
     pub(super) fn to_body(&self) -> SecretBuffer {
-        #[derive(Serialize)]
-        struct Body<T> {
-            data: T,
+        match self {
+            Self::Api(fields) => body_of(fields),
+            Self::Cookies(pairs) => cookies::body(pairs, &BTreeMap::new()),
         }
-        #[derive(Serialize)]
-        struct Credentials<'a> {
-            credentials: Named<'a>,
-        }
-        let body = match self {
-            Self::Api(fields) => SecretBuffer::from_json(&Body { data: Named(fields) }),
-            Self::Cookies(cookies) => {
-                SecretBuffer::from_json(&Body { data: Credentials { credentials: Named(cookies) } })
-            }
-        };
-        body.expect("objects of texts are JSON")
-    }
-}
-
-/// Secrets by name, as an object. Only [`Key::to_body`] makes one.
-struct Named<'a>(&'a [(String, Secret)]);
-
-impl Serialize for Named<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        self.0.iter().try_for_each(|(name, value)| map.serialize_entry(name, value.expose()))?;
-        map.end()
     }
 }
 
@@ -235,12 +226,16 @@ fn read_cookies(source: &Source, definition: &ProviderDefinition) -> Result<Key>
         terminal::secret_from_stdin()?
     } else {
         let page = definition.browser.as_ref().and_then(|browser| browser.entry_url.as_deref()).unwrap_or("the site");
-        let question = format!("Sign in at {page}, then paste the Cookie header (it must hold {wanted})");
+        let question = format!(
+            "Sign in at {page}, then paste the Cookie header of a request to it, from the browser's developer tools \
+             (it must hold {wanted})"
+        );
         terminal::ask_secret("login", &question)?
     };
     let cookies = parse_cookies(text.expose());
     if cookies.is_empty() {
-        return Err(invalid("no NAME=value pairs with semicolons between them, as in a Cookie header"));
+        let reason = "no NAME=value pairs with semicolons between them, as in a Cookie header".to_owned();
+        return Err(AuthsomeError::InvalidInput { what: "cookies", reason });
     }
     Ok(Key::Cookies(cookies))
 }
@@ -339,6 +334,12 @@ mod tests {
         assert_eq!(of(Situation { insists: true, ..base() }), Some(Source::Page));
         assert_eq!(of(Situation { waits: false, variable: variable(), ..base() }), Some(Source::Page));
         assert_eq!(of(Situation { cookies: true, interactive: true, display: true, ..base() }), Some(Source::Prompt));
+        let chrome = || Some(PathBuf::from("/usr/bin/chromium"));
+        let with_chrome = || Situation { cookies: true, chrome: chrome(), ..base() };
+        assert_eq!(of(with_chrome()), chrome().map(Source::Browser));
+        assert_eq!(of(Situation { interactive: true, ..with_chrome() }), chrome().map(Source::Browser));
+        assert_eq!(of(Situation { key_stdin: true, ..with_chrome() }), Some(Source::Stdin));
+        assert_eq!(of(Situation { waits: false, interactive: true, ..with_chrome() }), Some(Source::Prompt));
         let error = choose(base(), &simple()).expect_err("nobody to ask");
         assert!(error.hint().expect("a hint").contains("--key-stdin, or in DEMO_KEY"), "{error}");
     }
