@@ -3,7 +3,12 @@
 
 mod caller;
 mod command;
+mod conversation;
+pub(crate) mod form;
 mod live;
+mod login;
+pub(crate) mod oauth;
+mod person;
 mod python;
 mod scratch;
 mod world;
@@ -17,8 +22,12 @@ use authsome::store::{self, Store, StoreError};
 
 pub(crate) use caller::Caller;
 pub(crate) use command::{Finished, TestCommand, to_pid};
+pub(crate) use conversation::Conversation;
 pub(crate) use live::{LiveRun, Tunnel};
-pub(crate) use python::{node, python};
+pub(crate) use login::CliLogin;
+pub(crate) use oauth::AuthServer;
+pub(crate) use person::{Page, Person};
+pub(crate) use python::{chromium, node, python};
 pub(crate) use scratch::Scratch;
 pub(crate) use world::{Daemon, KEY, PLACEHOLDER, World, demo_provider};
 

@@ -41,11 +41,21 @@ impl Authority {
     /// A server that answers to each of `hosts` with a certificate for that host, and to no SNI with the first.
     pub fn server_config(&self, hosts: &[String]) -> Arc<ServerConfig> {
         let keys = hosts.iter().map(|host| (host.clone(), self.certified(host))).collect();
+        Self::config(BySni(keys))
+    }
+
+    /// A server that shows a certificate for `name`, whoever is asked for.
+    pub fn impostor_config(&self, hosts: &[String], name: &str) -> Arc<ServerConfig> {
+        let key = self.certified(name);
+        Self::config(BySni(hosts.iter().map(|host| (host.clone(), Arc::clone(&key))).collect()))
+    }
+
+    fn config(keys: BySni) -> Arc<ServerConfig> {
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("ring speaks TLS 1.2 and 1.3")
             .with_no_client_auth()
-            .with_cert_resolver(Arc::new(BySni(keys)));
+            .with_cert_resolver(Arc::new(keys));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Arc::new(config)
     }

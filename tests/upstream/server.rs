@@ -88,6 +88,12 @@ impl Upstream {
         Self::listen(Some(authority.server_config(&hosts)), hosts, false)
     }
 
+    /// A server for `hosts` whose certificate names somebody else.
+    pub fn start_impostor(authority: &Authority, hosts: &[&str], name: &str) -> Self {
+        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        Self::listen(Some(authority.impostor_config(&hosts, name)), hosts, true)
+    }
+
     /// A server without TLS.
     pub fn start_plain() -> Self {
         Self::listen(None, Vec::new(), true)
@@ -295,6 +301,12 @@ impl Exchange<'_> {
         drop(seen);
         self.shared.arrived.notify_all();
         Ok(body)
+    }
+
+    /// What has been read of the body, for answers that are made of it.
+    pub fn body_so_far(&self) -> String {
+        let seen = lock(&self.shared.seen);
+        self.slot.map(|slot| String::from_utf8_lossy(&seen[slot].body).into_owned()).unwrap_or_default()
     }
 
     /// Reads a body with a length and forgets it.

@@ -1,6 +1,7 @@
 //! Signed requests to the daemon, byte by byte, for statuses and answers that the command line does not show.
 
 use std::fs;
+use std::io;
 use std::net::TcpStream;
 
 use authsome::clock::Clock;
@@ -53,18 +54,27 @@ impl<'a> Caller<'a> {
 
     /// One signed request on a connection of its own.
     pub(crate) fn call(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.try_call(method, path, body).expect("an answer of the daemon")
+    }
+
+    /// The same to a daemon that may end at any moment.
+    pub(crate) fn try_call(&self, method: &str, path: &str, body: &str) -> io::Result<Answer> {
         let proof = self.key.sign_request(&self.handle, method, path, body.as_bytes(), Clock::system().now());
-        self.send(method, path, body, &format!("Authorization: PoP {proof}\r\n"))
+        self.try_send(method, path, body, &format!("Authorization: PoP {proof}\r\n"))
     }
 
     fn send(&self, method: &str, path: &str, body: &str, lines: &str) -> Answer {
-        let stream = TcpStream::connect(("127.0.0.1", self.world.daemon().port)).expect("the daemon listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        self.try_send(method, path, body, lines).expect("an answer of the daemon")
+    }
+
+    fn try_send(&self, method: &str, path: &str, body: &str, lines: &str) -> io::Result<Answer> {
+        let stream = TcpStream::connect(("127.0.0.1", self.world.daemon().port))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         let mut wire = Wire::new(stream);
         let length = body.len();
         let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{lines}");
         let head = format!("{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
-        wire.send(head).expect("it reads");
-        wire.answer(method).expect("an answer")
+        wire.send(head)?;
+        wire.answer(method)
     }
 }

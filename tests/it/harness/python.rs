@@ -1,5 +1,5 @@
 //! Real clients that the tests use: a Python with `requests`, `httpx` and `openai`, and a Node.js, all from
-//! `scripts/requirements.txt`.
+//! `scripts/requirements.txt`; and a Chromium.
 
 use std::path::{Path, PathBuf};
 
@@ -19,4 +19,18 @@ pub(crate) fn node() -> PathBuf {
     let node = python().with_file_name("node");
     assert!(node.exists(), "no Node.js at {}: run scripts/test", node.display());
     node
+}
+
+/// The Chromium of `AUTHSOME_TEST_CHROMIUM`, else the one on the path.
+///
+/// # Panics
+/// When there is none.
+pub(crate) fn chromium() -> PathBuf {
+    let chosen = std::env::var_os("AUTHSOME_TEST_CHROMIUM").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let candidates = match chosen {
+        Some(chosen) => vec![chosen],
+        None => std::env::split_paths(&path).map(|dir| dir.join("chromium")).collect(),
+    };
+    candidates.into_iter().find(|one| one.exists()).expect("no Chromium on the path: run scripts/test")
 }

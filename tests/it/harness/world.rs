@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -26,6 +27,8 @@ pub(crate) struct World {
     pub(crate) scratch: Scratch,
     pub(crate) api: Upstream,
     pub(crate) authority: Authority,
+    /// Hosts besides those of `api`, and where they are.
+    more: Vec<(String, SocketAddr)>,
     daemon: Option<Daemon>,
     program: PathBuf,
 }
@@ -46,7 +49,7 @@ impl World {
         if fs::hard_link(built, &program).is_err() {
             fs::copy(built, &program).expect("a copy of the program");
         }
-        Self { scratch, api, authority, daemon: None, program }
+        Self { scratch, api, authority, more: Vec::new(), daemon: None, program }
     }
 
     /// A daemon, and an identity that the local owner has claimed.
@@ -63,6 +66,32 @@ impl World {
         world.register(&demo_provider());
         world.login("demo", KEY);
         world
+    }
+
+    /// One more server, for `hosts`. Programs that run already do not learn of it.
+    pub(crate) fn serve_more(&mut self, hosts: &[&str]) -> Upstream {
+        let server = Upstream::start(&self.authority, hosts);
+        for host in hosts {
+            self.point(host, server.address());
+        }
+        server
+    }
+
+    /// Lets `host`, port 443, be at `address` from now on; running programs do not learn of it.
+    pub(crate) fn point(&mut self, host: &str, address: SocketAddr) {
+        self.more.retain(|(known, _)| known != host);
+        self.more.push((host.to_owned(), address));
+    }
+
+    /// Every host of this world, and where it is.
+    pub(crate) fn addresses(&self) -> Vec<(String, SocketAddr)> {
+        let api = HOSTS.iter().map(|host| ((*host).to_owned(), self.api.address()));
+        api.chain(self.more.iter().cloned()).collect()
+    }
+
+    fn resolve(&self) -> String {
+        let entries = self.addresses().into_iter().map(|(host, address)| format!("{host}:443:{address}"));
+        entries.collect::<Vec<_>>().join(",")
     }
 
     pub(crate) fn home(&self) -> PathBuf {
@@ -92,7 +121,7 @@ impl World {
             .env("HOME", dir.join("user"))
             .env("TMPDIR", dir.join("tmp"))
             .env("AUTHSOME_HOME", self.home())
-            .env("AUTHSOME_RESOLVE", self.api.resolve())
+            .env("AUTHSOME_RESOLVE", self.resolve())
             .env("AUTHSOME_UPSTREAM_CA", dir.join("upstream-ca.pem"))
             .current_dir(&dir.join("work"))
     }
@@ -192,6 +221,13 @@ impl Daemon {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The most memory that was ever resident, in KiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("our child is there");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a high-water mark");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
