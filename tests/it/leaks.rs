@@ -51,12 +51,12 @@ pub(crate) fn forms(secret: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Where `secret` stands in `bytes`, in any form.
-fn find(secret: &str, bytes: &[u8]) -> Option<String> {
+pub(crate) fn find(secret: &str, bytes: &[u8]) -> Option<String> {
     forms(secret).into_iter().find(|(_, form)| memchr::memmem::find(bytes, form).is_some()).map(|(what, _)| what)
 }
 
 /// Every file under `dir` that holds `secret` in any form; with an empty secret: every file.
-fn files_with(secret: &str, dir: &Path) -> Vec<String> {
+pub(crate) fn files_with(secret: &str, dir: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok) {
         let (path, kind) = (entry.path(), entry.file_type().expect("a kind"));
