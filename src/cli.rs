@@ -34,6 +34,7 @@ mod quote;
 mod run;
 mod tail;
 mod terminal;
+mod ui;
 mod whoami;
 
 use std::env;

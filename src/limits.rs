@@ -177,6 +177,8 @@ pub const AUTH_SESSION_SECONDS: i64 = 300;
 /// Logins of one principal that may be under way at once, begun within [`AUTH_SESSION_SECONDS`]. A person has one, a script
 /// that logs in to everything there is has as many as there are providers.
 pub const LOGINS_EACH: usize = 500;
+/// A one-time sign-in of a browser (`contract/http.md`).
+pub const SIGN_IN_SECONDS: i64 = 60;
 /// A browser session (`contract/http.md`).
 pub const UI_SESSION_SECONDS: i64 = 3600;
 /// A registration that nobody claimed (`contract/http.md`).

@@ -218,9 +218,6 @@ fn unknown_command(word: &str, command: &CommandInfoWithArgs, path: &[String]) -
     let aliases = ALIASES.iter().filter(|_| path.is_empty()).map(|(name, _)| *name);
     let known = command.commands.iter().map(|command| command.name).chain(aliases);
     let what = if path.is_empty() { "command".to_owned() } else { format!("{} command", path.join(" ")) };
-    if path.is_empty() && word == "ui" {
-        return usage("there is no dashboard in this version yet".to_owned(), path);
-    }
     let text = format!("unknown {what}{}", shown(word));
     match nearest(word, known) {
         Some(name) => usage(format!("{text}; did you mean {name}?"), path),
@@ -393,7 +390,6 @@ mod tests {
             ("whomi github", "did you mean whoami?"),
             ("provider lst", "did you mean list?"),
             ("lgoin openai", "did you mean login?"),
-            ("ui", "no dashboard"),
             ("sk-live-51Hunter2", "unknown command"),
             ("login --sk-live-51Hunter2", "unknown option"),
             ("login --token=Hunter2", "unknown option --token"),

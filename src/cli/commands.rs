@@ -8,7 +8,7 @@ use super::args::{Split, from_argh};
 use super::context::Context;
 use super::{
     agent, api, completions, connections, daemon, doctor, export, log, login, logout, man, onboard, pop, provider, run,
-    whoami,
+    ui, whoami,
 };
 use crate::error::Result;
 
@@ -35,6 +35,7 @@ pub(super) enum Command {
     Doctor(doctor::Doctor),
     Log(log::Log),
     Daemon(daemon::Daemon),
+    Ui(ui::Ui),
     Pop(pop::Pop),
     Api(api::Api),
     Completions(completions::Completions),
@@ -76,6 +77,7 @@ impl Command {
             Self::Agent(command) => command.run(ctx),
             Self::Whoami(command) => command.run(ctx),
             Self::Log(command) => command.run(ctx),
+            Self::Ui(command) => command.run(ctx),
             Self::Pop(command) => command.run(ctx),
             Self::Api(command) => command.run(ctx),
             Self::Completions(command) => command.run(ctx),

@@ -12,3 +12,4 @@ pub(super) mod identities;
 pub(super) mod providers;
 pub(super) mod sessions;
 mod shapes;
+pub(super) mod signin;

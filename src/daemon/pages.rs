@@ -11,6 +11,8 @@ pub(super) use html::Html;
 pub(super) use layout::{CONTENT_SECURITY_POLICY, STYLE, STYLE_PATH, page};
 pub(super) use login::{DevicePage, device, failure, input, success, waiting};
 
+use crate::secret::Secret;
+
 /// A note at the top of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Note<'a> {
@@ -161,6 +163,22 @@ pub(super) fn claim(facts: &ClaimPage<'_>) -> Html {
     page("Is this agent yours?", Some(facts.email), &body)
 }
 
+/// The question whether a browser shall be signed in by a link that something else than its person has opened.
+pub(super) fn confirm_sign_in(token: &Secret, email: &str) -> Html {
+    let mut body = Html::new();
+    body.element("h1", &[], |html| html.text("Sign in?"));
+    body.element("p", &[], |html| {
+        html.text("This link signs your browser in as ");
+        html.element("strong", &[], |html| html.text(email));
+        html.text(". Go on only if you asked for it yourself a moment ago, with authsome ui.");
+    });
+    body.element("form", &[("method", "post"), ("action", "/signin")], |html| {
+        html.void("input", &[("type", "hidden"), ("name", "token"), ("value", token.expose())]);
+        button(html, "Sign in");
+    });
+    page("Sign in?", None, &body)
+}
+
 /// The first page of somebody who is signed in.
 pub(super) fn home(email: &str, connections: &[(String, String, &str)]) -> Html {
     let mut body = Html::new();
@@ -266,6 +284,7 @@ mod tests {
         let facts =
             ClaimPage { token: HOSTILE, handle: HOSTILE, did: HOSTILE, email: HOSTILE, export_by_default: true };
         is_inert(&claim(&facts));
+        is_inert(&confirm_sign_in(&Secret::new(HOSTILE.to_owned()), HOSTILE));
         is_inert(&home(HOSTILE, &[(HOSTILE.to_owned(), HOSTILE.to_owned(), HOSTILE)]));
     }
 

@@ -6,6 +6,7 @@ mod claims;
 mod passwords;
 mod registry;
 mod sessions;
+mod signin;
 mod throttle;
 
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! The one table of routes: who may call what, and what answers (`contract/http.md` section 3).
 
-use super::api::{accounts, audit, claims, connections, credentials, health, identities, providers, sessions};
+use super::api::{accounts, audit, claims, connections, credentials, health, identities, providers, sessions, signin};
 use super::auth::Access::{self, Admin, Open, Proof, ProofOrBrowser, Registered};
 use super::context::Context;
 use super::message::Outcome;
@@ -74,12 +74,15 @@ pub(super) static ROUTES: &[Route] = &[
     route("POST", "/api/auth/login", Open, accounts::login),
     route("POST", "/api/auth/password", Open, accounts::password),
     route("POST", "/api/logout", Open, accounts::logout),
+    route("POST", "/api/session", Proof, signin::link),
     route("POST", "/api/invitations", Admin, accounts::invite),
     route("GET", "/api/claim/{token}", Open, claims::get),
     route("POST", "/api/claim/{token}/confirm", Open, claims::confirm),
     route("POST", "/api/auth/providers/{provider}/connect", ProofOrBrowser, sessions::connect_form),
     route("GET", "/", Open, accounts::home),
     route("GET", "/login", Open, accounts::login_page),
+    route("GET", "/signin", Open, signin::page),
+    route("POST", "/signin", Open, signin::confirm),
     route("GET", "/claim", Open, claims::page),
     route("GET", "/claim/{token}", Open, claims::short),
     route("GET", "/auth/input", Open, sessions::input_page),

@@ -5,6 +5,7 @@ mod callers;
 mod identities;
 mod logins;
 mod scene;
+mod signin;
 mod surface;
 
 use std::net::{IpAddr, Ipv4Addr};

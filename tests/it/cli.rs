@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use crate::harness::{KEY, World, demo_provider};
+use crate::harness::{KEY, Person, World, demo_provider};
 
 /// Words, exit code, a part of stdout, a part of stderr.
 type Case<'a> = (&'a [&'a str], i32, &'a str, &'a str);
@@ -44,6 +44,20 @@ fn without_a_daemon() {
         ],
     );
     assert_eq!(world.daemons(), [] as [u32; 0], "none of these needed a daemon");
+}
+
+#[test]
+fn ui_prints_an_address_that_signs_its_opener_in_once() {
+    let world = World::connected();
+    let printed = world.authsome(["ui", "--no-browser"]).run().succeeds();
+    let printed = printed.out();
+    let url = printed.trim_end();
+    let page = Person::new(&world).browse(url);
+    assert!(page.status == 200 && page.text().contains("Connections") && page.text().contains("demo"), "{page:?}");
+    let other = Person::new(&world).browse(url);
+    assert!(other.status == 404 && other.text().contains("authsome ui"), "{other:?}");
+    let shown = world.authsome(["--json", "ui", "--no-browser"]).run().succeeds().json();
+    assert!(shown["url"].as_str().expect("a URL").contains("/signin?token=signin_"), "{shown}");
 }
 
 #[test]

@@ -156,12 +156,12 @@ pub(in crate::daemon) fn login(context: &Context<'_>) -> Outcome {
     }
 }
 
-fn event(name: &str) -> AuditEvent {
+pub(super) fn event(name: &str) -> AuditEvent {
     AuditEvent { event: name.to_owned(), status: Some("success".to_owned()), ..AuditEvent::default() }
 }
 
 /// The person as an actor.
-fn of(principal: &Principal) -> crate::broker::Actor {
+pub(super) fn of(principal: &Principal) -> crate::broker::Actor {
     crate::broker::Actor {
         identity: None,
         principal_id: principal.principal_id.clone(),
@@ -171,7 +171,7 @@ fn of(principal: &Principal) -> crate::broker::Actor {
     }
 }
 
-fn signed_in(context: &Context<'_>, principal: &Principal, next: &str) -> Outcome {
+pub(super) fn signed_in(context: &Context<'_>, principal: &Principal, next: &str) -> Outcome {
     let handle = context.people().open_session(principal, context.state.settings.port)?;
     let mut response = Response::redirect(next);
     response.set_cookie(&cookie(context, &handle, ""));
