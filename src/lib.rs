@@ -52,7 +52,7 @@
 //! |---|---|---|
 //! | [`error`] | [`AuthsomeError`]: name, message, status, exit code and hint, each from one `match` without a wildcard | nothing of ours |
 //! | [`secret`] | [`Secret`]: wiped on drop, one way out | nothing of ours |
-//! | [`paths`], [`limits`], [`clock`], [`net`] | where files are; every deadline and cap with its reason; time that tests can move; outbound connections, address guard and trust roots | leaves |
+//! | [`paths`], [`limits`], [`clock`], [`net`], `percent` | where files are; every deadline and cap with its reason; time that tests can move; outbound connections, address guard and trust roots; percent-encoding | leaves |
 //! | [`model`] | plain data: definitions, records, sessions, audit entries. Serde only, no I/O | leaves |
 //! | [`identity`] | Ed25519 keys, `did:key`, handles, proof-of-possession JWTs | leaves, model |
 //! | [`provider`] | the registry, validation, templates, and the pure router from host and path to a route | leaves, model |
