@@ -7,6 +7,7 @@ mod connect;
 mod connections;
 mod export;
 mod given;
+mod glance;
 mod keys;
 mod login;
 mod pointers;
@@ -22,28 +23,30 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
 
-pub use audit::{AuditLog, AuditQuery, Cursor, MAX_PAGE};
+use audit::Prepared;
+pub use audit::{AuditLog, AuditQuery, Cursor, Glance, MAX_PAGE};
 pub use clients::ClientSettings;
 pub use connect::{ApiKeyLogin, CookieLogin};
 pub use connections::{GlobalConnection, Listing, ProviderConnections};
 pub use export::ExportFormat;
+pub use glance::Binding;
 pub use keys::check_name;
 pub use login::{CallbackAnswer, DeviceLogin, DeviceStep};
 pub use providers::Removal;
-pub use refresh::Demand;
 use refresh::Refresher;
+pub use refresh::{Demand, RefreshFailure};
 pub use run::{ProxyRoute, RunRequest, Scope};
-pub use sessions::{Input, InputPage, SessionRequest, StoredSession};
+pub use sessions::{Input, InputPage, SessionRequest, StoredSession, redirect_uri};
 
 use crate::clock::Clock;
 use crate::error::{AuthsomeError, Result};
 use crate::flow::Outbound;
 use crate::limits::NEAR_EXPIRY_SECONDS;
-use crate::model::{AuditEvent, AuditSource, Grants, Role};
+use crate::model::{AuditEvent, AuditSource, Grants, Principal, Role};
 use crate::net::NetSettings;
 use crate::provider::Registry;
 use crate::store::Range;
-use crate::vault::{Vault, Version};
+use crate::vault::{Vault, VaultWrite, Version};
 
 /// Who asks: an identity for its principal, or the principal in a browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +64,17 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// The person themselves, in a browser.
+    pub fn person(principal: &Principal) -> Self {
+        Self {
+            identity: None,
+            principal_id: principal.principal_id.clone(),
+            vault_id: principal.vault_id.clone(),
+            role: principal.role,
+            grants: Grants::default(),
+        }
+    }
+
     /// Whether this is an administrator.
     pub fn is_admin(&self) -> bool {
         self.role == Role::Admin
@@ -81,7 +95,7 @@ impl Actor {
         }
         Err(AuthsomeError::OperationNotAllowed {
             operation,
-            reason: "this identity may not use connections".to_owned(),
+            reason: format!("'{}' may not use connections", self.label()),
             hint: Some("its owner can allow it: authsome agent grant HANDLE --use"),
         })
     }
@@ -96,7 +110,7 @@ impl Actor {
         }
         Err(AuthsomeError::OperationNotAllowed {
             operation,
-            reason: "this identity may not read raw secrets".to_owned(),
+            reason: format!("'{}' may not read raw secrets", self.label()),
             hint: Some("use `authsome run`, or let its owner allow it: authsome agent grant HANDLE --export"),
         })
     }
@@ -176,6 +190,17 @@ impl Broker {
     /// `StoreUnavailable`.
     pub fn note(&self, actor: Option<&Actor>, event: AuditEvent) -> Result<()> {
         self.audit.record(AuditSource::Internal, actor, vec![event]).map(|_| ())
+    }
+
+    /// `event` as writes for the step in which it happens.
+    fn noted(&self, actor: &Actor, event: AuditEvent) -> Prepared {
+        self.audit.prepare(AuditSource::Internal, Some(actor), vec![event])
+    }
+
+    /// Writes, and what is noted of it, as one step; `false`: what the writes expect does not hold.
+    fn apply_noted(&self, actor: &Actor, event: AuditEvent, writes: &[VaultWrite<'_>]) -> Result<bool> {
+        let noted = self.noted(actor, event);
+        self.vault.apply(&writes.iter().copied().chain(noted.writes()).collect::<Vec<_>>())
     }
 
     /// All values under `prefix`, in order.

@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 pub use answer::Answer;
+use answer::HINTS;
 pub use base_url::BaseUrl;
 pub use files::{Config, Identities, LocalIdentity};
 pub use local::{DEFAULT_PORT, LocalDaemon, Record, State, VERSION};
@@ -434,6 +435,7 @@ fn request_head(method: &str, path: &str, base: &BaseUrl, length: usize, authori
     fields.push("Host", base.authority());
     fields.push("User-Agent", concat!("authsome/", env!("CARGO_PKG_VERSION")));
     fields.push("Accept", "application/json");
+    fields.push(HINTS.0, HINTS.1);
     if let Some(authorization) = authorization {
         fields.push("Authorization", authorization);
     }

@@ -115,6 +115,7 @@ pub enum AuthsomeError {
         message: String,
         provider: Option<String>,
         operation: Option<String>,
+        hint: Option<String>,
     },
 }
 
@@ -261,7 +262,7 @@ impl AuthsomeError {
             Self::IdentityNotFound { .. } => {
                 Some("see: authsome agent list; make another: authsome agent create".to_owned())
             }
-            Self::Remote { name, provider, .. } => name_hint(*name, provider.as_deref()),
+            Self::Remote { name, provider, hint, .. } => hint.clone().or_else(|| name_hint(*name, provider.as_deref())),
             Self::ProviderNotFound { .. }
             | Self::UnsupportedAuthType { .. }
             | Self::UnsupportedFlow { .. }

@@ -33,19 +33,18 @@ pub const DAEMON_LINGER: Duration = Duration::from_secs(1);
 pub const DAEMON_LINGER_BYTES: usize = 1024 * 1024;
 /// At the end of the daemon, requests under way get so long; less than [`DAEMON_STOP_DEADLINE`].
 pub const DAEMON_GRACE: Duration = Duration::from_secs(5);
-/// Connections from the gate to the engine for requests that are answered at once.
-pub const ENGINE_QUICK_LINKS: usize = 16;
-/// Connections from the gate to the engine for requests that may wait for a provider: [`REFRESH_ALL_WAITERS`], and so many
-/// refreshes and logins that hang at once before another request has to wait. Each takes 20 KiB (measured).
-pub const ENGINE_PATIENT_LINKS: usize = 96;
-/// How long a request waits for a free connection to the engine.
-pub const ENGINE_WAIT_DEADLINE: Duration = Duration::from_secs(30);
-/// From a request to its answer inside the daemon: the longest is a refresh (30 s) behind a lock (20 s), retried.
-pub const ENGINE_ANSWER_DEADLINE: Duration = Duration::from_secs(150);
-/// An answer of the daemon; the largest is the list of all provider definitions.
-pub const ENGINE_ANSWER_BYTES: usize = 16 * 1024 * 1024;
-/// Stack of a thread that runs handlers: TLS, JSON and HTTP clients run on it. Only what is touched counts.
-pub const ENGINE_STACK_BYTES: usize = 1024 * 1024;
+/// Requests at once that may wait for a provider: [`REFRESH_ALL_WAITERS`], and so many refreshes and logins that hang at
+/// once before another such request has to wait. The rest of [`DAEMON_CONNECTIONS`] is for those that never do.
+pub const DAEMON_PATIENT_REQUESTS: usize = 96;
+/// How long a request waits for its place among those.
+pub const DAEMON_PLACE_DEADLINE: Duration = Duration::from_secs(30);
+/// Stack of a thread that serves: TLS, JSON and HTTP clients run on it. Only what is touched counts.
+pub const DAEMON_STACK_BYTES: usize = 1024 * 1024;
+/// Links from the gate to the engine. Each has a thread of the engine that reads lines, which takes microseconds; more links
+/// are slower (measured).
+pub const ENGINE_LINKS: usize = 2;
+/// How long the engine may take to read one.
+pub const ENGINE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a new daemon waits for the store of one that is ending: a killed process keeps its files until its last
 /// thread has ended, which takes milliseconds, and longer on a machine under load.
 pub const STORE_LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -105,7 +104,7 @@ pub const REFRESH_WAIT_DEADLINE: Duration = Duration::from_secs(20);
 /// Callers that wait so at once for one connection; others are told to try again.
 pub const REFRESH_WAITERS: usize = 64;
 /// The same over all connections: a hung endpoint leaves seats for those who wait for another one. Each of them holds one
-/// of [`ENGINE_PATIENT_LINKS`], and the rest of those is for whoever asks for something else.
+/// of [`DAEMON_PATIENT_REQUESTS`], and the rest of those is for whoever asks for something else.
 pub const REFRESH_ALL_WAITERS: usize = 80;
 /// A token with less left is not handed out while another caller has a new one fetched: a request may take so long to
 /// connect and to be sent, and then arrive with a token that is over.
@@ -167,11 +166,15 @@ pub const POP_SKEW_SECONDS: i64 = 60;
 pub const POP_JTI_BYTES: usize = 128;
 /// A whole PoP token; ours are about 600 bytes.
 pub const POP_TOKEN_BYTES: usize = 8 * 1024;
-/// Proofs remembered at once: above this the verifier refuses rather than forgets.
+/// Proofs remembered at once: above this the verifier refuses rather than forgets. One principal alone may hold half:
+/// eight thousand requests a second.
 pub const POP_REPLAY_ENTRIES: usize = 1_000_000;
 
 /// A claim link (`contract/http.md`).
 pub const CLAIM_TOKEN_SECONDS: i64 = 300;
+/// A claim link that is younger than this is given out again: who asks where their registration stands, as a client does
+/// that waits, shall not fill the store with links.
+pub const CLAIM_TOKEN_REUSE_SECONDS: i64 = 30;
 /// A login session without a device code (`contract/http.md`).
 pub const AUTH_SESSION_SECONDS: i64 = 300;
 /// Logins of one principal that may be under way at once, begun within [`AUTH_SESSION_SECONDS`]. A person has one, a script
@@ -181,6 +184,9 @@ pub const LOGINS_EACH: usize = 500;
 pub const SIGN_IN_SECONDS: i64 = 60;
 /// A browser session (`contract/http.md`).
 pub const UI_SESSION_SECONDS: i64 = 3600;
+/// Browsers that one person is signed in with at once. Each sign-in looks at all there are, and so does who signs out
+/// everywhere: a loop that signs in must not slow that down for everybody.
+pub const UI_SESSIONS_EACH: usize = 50;
 /// A registration that nobody claimed (`contract/http.md`).
 pub const UNCLAIMED_SECONDS: i64 = 3600;
 /// Unclaimed registrations at once: registration is open to strangers, so their number is bounded.
@@ -223,6 +229,8 @@ pub const RAW_BUFFER_BYTES: usize = 64 * 1024;
 pub const BATCH_BYTES: usize = 64 * 1024;
 /// Interim (1xx) responses before the final one. Some servers repeat 102 or 103; without an end it is an attack.
 pub const INTERIM_RESPONSES: usize = 64;
+/// The longest body of a request that is kept until the answer has begun, to be sent again with a new credential.
+pub const RESEND_BODY_BYTES: usize = 64 * 1024;
 /// How long a connection that is to be closed is still read, so that its peer gets to the last answer.
 pub const LINGER_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a credential is still used when the daemon cannot be asked: as long as a restart or an upgrade may take.
@@ -249,9 +257,19 @@ pub const OVERLOAD_DEADLINE: Duration = Duration::from_secs(1);
 pub const ACCEPT_PAUSE_MILLISECONDS: u16 = 20;
 /// Secrets shorter than this are not looked for in text: they would be found by accident (`contract/proxy.md` section 5).
 pub const SHORTEST_SECRET_BYTES: usize = 8;
+/// Secrets that one run masks in answers: those of all its connections, and what they were before they were renewed.
+/// Beyond it the oldest are forgotten, days after they have ended.
+pub const REDACTED_SECRETS: usize = 512;
+/// The head of a gzip member, which may name a file and carry a comment.
+pub const GZIP_HEAD_BYTES: usize = 4 * 1024;
 /// A `.env` file that is looked through.
 pub const DOTENV_BYTES: usize = 1024 * 1024;
 /// Soft limit of open files while a child runs: enough for the connection cap; the child gets its own back.
 pub const DESCRIPTORS: u64 = 16 * 1024;
 /// Stack of the thread that makes a run's certificate and files.
 pub const LAUNCH_STACK_BYTES: usize = 512 * 1024;
+/// How long the wall around a child may take to build: milliseconds, but for a machine that is out of memory.
+pub const WALL_DEADLINE: Duration = Duration::from_secs(30);
+/// A command with its environment on its way into the wall. The kernel takes a quarter of the stack limit, 2 MiB as a
+/// rule, and 6 MiB at most (`execve(2)`); it has the last word.
+pub const COMMAND_BYTES: usize = 16 * 1024 * 1024;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod connection;
+mod fingerprint;
 mod identity;
 mod oauth;
 mod provider;
@@ -10,6 +11,7 @@ mod session;
 
 pub use audit::{AuditEntry, AuditEvent, AuditSource};
 pub use connection::{Account, AuthType, ConnectionRecord, ConnectionStatus, MASK};
+pub use fingerprint::Fingerprint;
 pub use identity::{Claim, ClaimStatus, Grants, IdentityRecord, Principal, Role};
 pub use oauth::{OAuthSettings, Registration, RevokeSpec};
 pub use provider::{

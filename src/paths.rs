@@ -145,13 +145,26 @@ pub fn create_private_dir(dir: &Path) -> io::Result<()> {
 /// # Errors
 /// What the file system says, with the path in the text; the old file is then untouched.
 pub fn write_private(path: &Path, contents: &[u8]) -> io::Result<()> {
+    replace(path, contents, File::sync_all)
+}
+
+/// The same for what ends with this process: it does not wait for the disk, and after a crash of the machine the file may
+/// be empty.
+///
+/// # Errors
+/// Those of [`write_private`].
+pub fn write_fleeting(path: &Path, contents: &[u8]) -> io::Result<()> {
+    replace(path, contents, |_| Ok(()))
+}
+
+fn replace(path: &Path, contents: &[u8], keep: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     create_private_dir(dir)?;
     let temporary = dir.join(format!(".{}.tmp", hex(&random_bytes::<8>())));
     let written = new_private_file(&temporary)
-        .and_then(|mut file| file.write_all(contents).and_then(|()| file.sync_all()))
+        .and_then(|mut file| file.write_all(contents).and_then(|()| keep(&file)))
         .and_then(|()| fs::rename(&temporary, path))
-        .and_then(|()| File::open(dir)?.sync_all());
+        .and_then(|()| keep(&File::open(dir)?));
     written.map_err(|error| {
         let _ = fs::remove_file(&temporary);
         with_path(&error, "write", path)

@@ -32,7 +32,7 @@ pub use fields::Filling;
 pub use host::{Host, HostError};
 pub use keys::key_warning;
 pub use parse::parse_definition;
-pub use path::PathFault;
+pub use path::{PathFault, plain_segments};
 pub use registry::{Entry, FileProblem, Origin, Registry};
 pub use router::{Decision, Router};
 pub use slots::{headers, slots, strip_slots};

@@ -3,12 +3,13 @@
 //! An entry is one sealed value under `audit:<microseconds>:<id>`; a second key by principal finds a person's own
 //! entries without opening everybody's. Entries end after [`RETENTION_SECONDS`].
 
+mod reading;
+
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub use reading::{AuditQuery, Cursor, Glance};
 
 use super::Actor;
 use crate::clock::{Clock, Timestamp};
@@ -34,6 +35,10 @@ const MAX_TEXT: usize = 512;
 /// The most metadata fields of one event; the rest is dropped.
 const MAX_FIELDS: usize = 24;
 
+/// The longest metadata of one event, in bytes; what does not fit is dropped. Ours have a few hundred, and whoever looks
+/// at the log opens thousands of entries.
+const MAX_METADATA: usize = 4 * 1024;
+
 /// The keys of each of some entries.
 type EntryKeys = Vec<Vec<String>>;
 
@@ -45,7 +50,7 @@ pub struct AuditLog {
 }
 
 /// Entries that are not written yet.
-pub(super) struct Prepared {
+pub(crate) struct Prepared {
     ids: Vec<String>,
     entries: Vec<(String, Vec<u8>)>,
     expires_at: Timestamp,
@@ -53,50 +58,9 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// What writes them.
-    pub(super) fn writes(&self) -> impl Iterator<Item = VaultWrite<'_>> {
+    pub(crate) fn writes(&self) -> impl Iterator<Item = VaultWrite<'_>> {
         let expires_at = Some(self.expires_at);
         self.entries.iter().map(move |(key, value)| VaultWrite { expires_at, ..VaultWrite::put(key, value) })
-    }
-}
-
-/// Whose entries, and from where on.
-#[derive(Debug, Default)]
-pub struct AuditQuery {
-    /// At most so many, 1 to [`MAX_PAGE`].
-    pub limit: usize,
-    /// Where the last page ended.
-    pub cursor: Option<Cursor>,
-    /// Only this principal's; `None`: everybody's.
-    pub principal_id: Option<String>,
-    /// Only this identity's.
-    pub identity: Option<String>,
-}
-
-/// A position between two entries. Stable: new entries do not move it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cursor {
-    t: i64,
-    id: String,
-}
-
-impl Cursor {
-    /// Reads the base64url JSON of a `next_cursor`; `None` when it is not one.
-    pub fn parse(text: &str) -> Option<Self> {
-        let json = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()?;
-        let cursor: Self = serde_json::from_slice(&json).ok()?;
-        let plain = cursor.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        (plain && cursor.t >= 0).then_some(cursor)
-    }
-
-    fn suffix(&self) -> String {
-        format!("{:020}:{}", self.t, self.id)
-    }
-}
-
-impl std::fmt::Display for Cursor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let json = serde_json::to_vec(self).map_err(|_| std::fmt::Error)?;
-        f.write_str(&URL_SAFE_NO_PAD.encode(json))
     }
 }
 
@@ -117,7 +81,7 @@ impl AuditLog {
     }
 
     /// `events` as writes for a step that does more than that: what is noted has happened, and the other way round.
-    pub(super) fn prepare(&self, source: AuditSource, actor: Option<&Actor>, events: Vec<AuditEvent>) -> Prepared {
+    pub(crate) fn prepare(&self, source: AuditSource, actor: Option<&Actor>, events: Vec<AuditEvent>) -> Prepared {
         let now = self.clock.now();
         let mut entries = Vec::with_capacity(events.len() * 2);
         let mut ids = Vec::with_capacity(events.len());
@@ -127,7 +91,7 @@ impl AuditLog {
             let time = now.unix_micros() + i64::try_from(index).unwrap_or(0);
             let suffix = format!("{time:020}:{}", entry.event_id);
             if let Some(principal_id) = &entry.principal_id {
-                entries.push((format!("audit_of:{principal_id}:{suffix}"), Vec::new()));
+                entries.push((format!("{}{suffix}", entries_of(principal_id)), Vec::new()));
             }
             entries.push((format!("audit:{suffix}"), serde_json::to_vec(&entry).unwrap_or_default()));
             ids.push(entry.event_id);
@@ -135,8 +99,8 @@ impl AuditLog {
         Prepared { ids, entries, expires_at: now.plus_seconds(RETENTION_SECONDS) }
     }
 
-    /// Removes the oldest entries beyond [`KEPT`]; returns how many. Entries of clients go first while they are more
-    /// than half: no client can push out what we noted by writing much.
+    /// Removes the oldest entries beyond [`KEPT`]; returns how many. Entries of clients, and of strangers who are
+    /// nobody's, go first while they are more than half: nobody can push out what we noted by doing much.
     ///
     /// # Errors
     /// `StoreUnavailable`.
@@ -171,9 +135,10 @@ impl AuditLog {
             after = found.last().map(|(key, _)| key.clone());
             for (key, value) in found {
                 let entry = serde_json::from_slice::<AuditEntry>(&value).ok();
-                let is_ours = entry.as_ref().is_some_and(|entry| entry.source == AuditSource::Internal);
+                let is_somebodys = |entry: &AuditEntry| entry.principal_id.is_some();
+                let is_ours = entry.as_ref().is_some_and(|it| it.source == AuditSource::Internal && is_somebodys(it));
                 let owner = entry.and_then(|entry| entry.principal_id);
-                let index = owner.map(|owner| format!("audit_of:{owner}:{}", &key[ENTRIES.len()..]));
+                let index = owner.map(|owner| format!("{}{}", entries_of(&owner), &key[ENTRIES.len()..]));
                 let of = if is_ours { &mut ours } else { &mut theirs };
                 of.push(std::iter::once(key).chain(index).collect());
             }
@@ -182,52 +147,11 @@ impl AuditLog {
             }
         }
     }
-
-    /// A page of entries, newest first, and where the next one starts.
-    ///
-    /// # Errors
-    /// `StoreUnavailable`.
-    pub fn page(&self, query: &AuditQuery) -> Result<(Vec<AuditEntry>, Option<Cursor>)> {
-        let prefix = match &query.principal_id {
-            Some(principal_id) => format!("audit_of:{principal_id}:"),
-            None => ENTRIES.to_owned(),
-        };
-        let limit = query.limit.clamp(1, MAX_PAGE);
-        let mut after = query.cursor.as_ref().map(|cursor| format!("{prefix}{}", cursor.suffix()));
-        let mut entries: Vec<AuditEntry> = Vec::new();
-        loop {
-            let range = Range { prefix: &prefix, after: after.as_deref(), reverse: true, limit: MAX_PAGE };
-            let found = self.vault.scan(&range)?;
-            let is_last = found.len() < MAX_PAGE;
-            for (key, value) in found {
-                let suffix = &key[prefix.len()..];
-                let Some(entry) = self.entry(suffix, &value, query)? else { continue };
-                entries.push(entry);
-                if entries.len() == limit {
-                    // A full page has a next one, empty when this was the end.
-                    return Ok((entries, position(suffix)));
-                }
-                after = Some(key);
-            }
-            if is_last {
-                return Ok((entries, None));
-            }
-        }
-    }
-
-    fn entry(&self, suffix: &str, value: &[u8], query: &AuditQuery) -> Result<Option<AuditEntry>> {
-        let parsed = if query.principal_id.is_some() {
-            self.vault.get(&format!("audit:{suffix}"))?.and_then(|entry| serde_json::from_slice(&entry).ok())
-        } else {
-            serde_json::from_slice(value).ok()
-        };
-        Ok(parsed.filter(|entry: &AuditEntry| query.identity.is_none() || entry.identity == query.identity))
-    }
 }
 
-fn position(suffix: &str) -> Option<Cursor> {
-    let (time, id) = suffix.split_once(':')?;
-    Some(Cursor { t: time.parse().ok()?, id: id.to_owned() })
+/// Where the entries of one principal are named, without their contents.
+fn entries_of(principal_id: &str) -> String {
+    format!("audit_of:{principal_id}:")
 }
 
 fn to_entry(event: AuditEvent, source: AuditSource, actor: Option<&Actor>, now: Timestamp) -> AuditEntry {
@@ -247,6 +171,13 @@ fn to_entry(event: AuditEvent, source: AuditSource, actor: Option<&Actor>, now: 
 
 /// Metadata that may stand beside the fixed fields: other names, bounded sizes.
 fn flatten(metadata: Map<String, Value>) -> Map<String, Value> {
+    let mut left = MAX_METADATA;
+    let mut fits = |name: &str, value: &Value| {
+        let size = name.len() + value.as_str().map_or(0, str::len);
+        let fits = size <= left;
+        left -= if fits { size } else { 0 };
+        fits
+    };
     metadata
         .into_iter()
         .map(|(name, value)| (cut(&name), value)) // first: what is cut off must not make a fixed name
@@ -260,6 +191,7 @@ fn flatten(metadata: Map<String, Value>) -> Map<String, Value> {
             };
             (name, value)
         })
+        .filter(|(name, value)| fits(name, value))
         .collect()
 }
 

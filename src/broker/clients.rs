@@ -208,12 +208,11 @@ impl Broker {
             self.end_all(&self.all_connections(provider)?)?;
             let (key, value) = (keys::client(provider), merged.to_sealable_json());
             let write = Write::put(&key, &value).expecting(version);
-            if self.vault.apply(&[write.to_vault()])? {
-                break;
+            let noted = event("provider.client_configured", provider, None);
+            if self.apply_noted(actor, noted, &[write.to_vault()])? {
+                return Ok(true);
             }
         }
-        self.note(Some(actor), event("provider.client_configured", provider, None))?;
-        Ok(true)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::audit::Prepared;
 use super::connections::fresh;
 use super::{Actor, Broker, check_name, event, with_fact};
 use crate::clock::Timestamp;
@@ -65,9 +66,8 @@ impl Broker {
         record.obtained_at = Some(self.clock.now());
         record.status = ConnectionStatus::Connected;
         slots(definition, &record)?; // a credential that cannot be sent is not worth storing
-        let record = self.store_new(&entry, record)?;
-        let noted = event("provider.login", login.provider, Some(login.connection));
-        self.note(Some(actor), with_fact(noted, "auth_type", AuthType::ApiKey.as_str()))?;
+        let record =
+            self.store_new(&entry, record, &self.login_noted(actor, login.provider, login.connection, &entry))?;
         Ok((record, warnings))
     }
 
@@ -85,10 +85,12 @@ impl Broker {
         record.obtained_at = Some(now);
         record.status = ConnectionStatus::Connected;
         slots(&entry.definition, &record)?;
-        let record = self.store_new(&entry, record)?;
-        let noted = event("provider.login", login.provider, Some(login.connection));
-        self.note(Some(actor), with_fact(noted, "auth_type", AuthType::Browser.as_str()))?;
-        Ok(record)
+        self.store_new(&entry, record, &self.login_noted(actor, login.provider, login.connection, &entry))
+    }
+
+    fn login_noted(&self, actor: &Actor, provider: &str, connection: &str, entry: &Entry) -> Prepared {
+        let noted = event("provider.login", provider, Some(connection));
+        self.noted(actor, with_fact(noted, "auth_type", entry.definition.auth_type.as_str()))
     }
 
     /// The definition of `provider`, when `actor` may connect to it so.

@@ -3,18 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
+use super::audit::Prepared;
 use super::pointers::{GlobalPointer, ProviderMetadata, Write};
 use super::{Actor, Broker, decode, event, keys, with_fact};
 use crate::error::{AuthsomeError, Result};
 use crate::model::{AuthType, ConnectionRecord, ConnectionStatus, ProviderDefinition, ProviderSource};
+use crate::paths::hex;
 use crate::provider::{Entry, Filling, destinations_fingerprint};
-use crate::vault::{ExpectedVersion, VaultWrite, Version};
+use crate::vault::Version;
 
 /// The name of a connection that nobody named.
 pub(super) const DEFAULT: &str = "default";
 /// Where a record says which destinations it was made for.
-const DESTINATION: &str = "destination";
+pub(super) const DESTINATION: &str = "destination";
 /// Where a record says whether its definition was bundled.
 const DEFINITION_SOURCE: &str = "definition_source";
 
@@ -111,6 +114,20 @@ impl Broker {
         Ok(counts)
     }
 
+    /// How many connections each vault holds.
+    ///
+    /// # Errors
+    /// `StoreUnavailable`, `EncryptionUnavailable`.
+    pub fn vault_counts(&self) -> Result<BTreeMap<String, usize>> {
+        let mut counts = BTreeMap::new();
+        for key in self.vault.list(keys::VAULTS)? {
+            if let keys::VaultKey::Connection { vault_id, .. } = keys::parse(&key) {
+                *counts.entry(vault_id.to_owned()).or_default() += 1;
+            }
+        }
+        Ok(counts)
+    }
+
     /// The vaults that hold a connection of `provider`, with how many.
     ///
     /// # Errors
@@ -167,14 +184,20 @@ impl Broker {
     }
 
     /// Stores a new record, sealed for the destinations of `entry`. The first connection of a provider becomes its
-    /// default in the same step.
-    pub(super) fn store_new(&self, entry: &Entry, mut record: ConnectionRecord) -> Result<ConnectionRecord> {
+    /// default in the same step, in which it is `noted`.
+    pub(super) fn store_new(
+        &self,
+        entry: &Entry,
+        mut record: ConnectionRecord,
+        noted: &Prepared,
+    ) -> Result<ConnectionRecord> {
         bind(entry, &mut record)?;
         let key = keys::connection(&record.vault_id, &record.provider, &record.connection_name);
         let value = record.to_sealable_json();
         self.step(&record.vault_id, &record.provider, |_, default| {
             let default = default.or_else(|| Some(record.connection_name.clone()));
-            Ok(Some((vec![Write::put(&key, &value)], default)))
+            let put = std::iter::once(Write::put(&key, &value));
+            Ok(Some((put.chain(noted.writes().map(Write::over)).collect(), default)))
         })?;
         Ok(record)
     }
@@ -184,11 +207,15 @@ impl Broker {
     /// # Errors
     /// `StoreUnavailable`.
     pub fn unset_global(&self, actor: &Actor, provider: &str) -> Result<bool> {
-        let deleted = self.vault.delete(&keys::global(provider))?;
-        if deleted {
-            self.note(Some(actor), event("provider.global_connection_unset", provider, None))?;
+        let key = keys::global(provider);
+        while let Some((_, version)) = self.vault.get_versioned(&key)? {
+            let remove = Write::remove(&key).expecting(Some(version));
+            let noted = event("provider.global_connection_unset", provider, None);
+            if self.apply_noted(actor, noted, &[remove.to_vault()])? {
+                return Ok(true);
+            }
         }
-        Ok(deleted)
+        Ok(false)
     }
 
     /// Whether `record` is what the global pointer of its provider names.
@@ -206,32 +233,41 @@ impl Broker {
     /// # Errors
     /// `ConnectionNotFound`, `ProviderNotFound`, `InvalidProviderSchema`, `StoreUnavailable`.
     pub fn rebind(&self, actor: &Actor, provider: &str, name: &str) -> Result<ConnectionRecord> {
+        self.rebind_to(actor, provider, name, None)
+    }
+
+    /// The same for an owner who looked at the destinations that `seen` stands for (see [`super::Binding::Moved`]): they
+    /// accept no others, should the definition have changed since.
+    ///
+    /// # Errors
+    /// As [`Broker::rebind`], and `OperationNotAllowed`.
+    pub fn rebind_as_seen(&self, actor: &Actor, provider: &str, name: &str, seen: &str) -> Result<ConnectionRecord> {
+        self.rebind_to(actor, provider, name, Some(seen))
+    }
+
+    fn rebind_to(&self, actor: &Actor, provider: &str, name: &str, seen: Option<&str>) -> Result<ConnectionRecord> {
         actor.check_use("connections rebind")?;
         let entry = self.entry(provider)?;
         let Some((mut record, version)) = self.find(&actor.vault_id, provider, name)? else {
             return Err(missing(actor, provider, name));
         };
+        let has_moved = check_bound(&entry, &record).is_err();
         bind(&entry, &mut record)?;
+        let today = record.metadata.get(DESTINATION).and_then(Value::as_str).map(seal);
+        if has_moved && seen.is_some_and(|seen| today.as_deref() != Some(seen)) {
+            return Err(AuthsomeError::OperationNotAllowed {
+                operation: "connections rebind",
+                reason: "where the secret would be sent has changed since you looked".to_owned(),
+                hint: Some("look at the connection again, then accept it"),
+            });
+        }
         if record.status == ConnectionStatus::Invalid {
             record.status = ConnectionStatus::Connected;
         }
-        self.replace(&record, &version)?;
-        self.note(Some(actor), event("provider.updated", provider, Some(name)))?;
-        Ok(record)
-    }
-
-    /// Writes `record` back unless somebody changed it since `version`.
-    fn replace(&self, record: &ConnectionRecord, version: &Version) -> Result<()> {
-        let key = keys::connection(&record.vault_id, &record.provider, &record.connection_name);
-        let value = record.to_sealable_json();
-        let write = VaultWrite {
-            key: &key,
-            value: Some(value.expose_bytes()),
-            expected: ExpectedVersion::Is(version),
-            expires_at: None,
-        };
-        if self.vault.apply(&[write])? {
-            return Ok(());
+        let (key, value) = (keys::connection(&actor.vault_id, provider, name), record.to_sealable_json());
+        let write = Write::put(&key, &value).expecting(Some(version));
+        if self.apply_noted(actor, event("provider.updated", provider, Some(name)), &[write.to_vault()])? {
+            return Ok(record);
         }
         Err(AuthsomeError::StoreUnavailable { reason: "the connection changed meanwhile; try again".to_owned() })
     }
@@ -256,6 +292,11 @@ pub(super) fn bind(entry: &Entry, record: &mut ConnectionRecord) -> Result<()> {
     record.metadata.insert(DESTINATION.to_owned(), Value::String(fingerprint));
     record.metadata.insert(DEFINITION_SOURCE.to_owned(), Value::String(source_name(entry.source).to_owned()));
     Ok(())
+}
+
+/// Stands for destinations, as [`destinations_fingerprint`] writes them, on a page.
+pub(super) fn seal(destinations: &str) -> String {
+    hex(&Sha256::digest(destinations.as_bytes()))
 }
 
 /// Refuses a record whose secret would go elsewhere than where it was sealed for. A bundled definition may gain hosts

@@ -139,7 +139,11 @@ fn only_through_the_proxy() -> AuthsomeError {
 }
 
 /// What an exported variable holds; `None` when the connection has no such thing.
-fn value(definition: &ProviderDefinition, record: &ConnectionRecord, source: &ExportSource) -> Option<Secret> {
+pub(super) fn value(
+    definition: &ProviderDefinition,
+    record: &ConnectionRecord,
+    source: &ExportSource,
+) -> Option<Secret> {
     let plain = |text: Option<&str>| text.map(|text| Secret::new(text.to_owned()));
     let default_base = definition.oauth.as_ref().and_then(|oauth| oauth.base_url.as_deref());
     let first_url = definition.api_url.as_slice().first().map(String::as_str);

@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::audit::Prepared;
 use super::connections::{DEFAULT, missing};
 use super::{Actor, Broker, event, keys};
 use crate::clock::Timestamp;
@@ -94,6 +95,16 @@ impl Broker {
         Ok(if let [only] = names.as_slice() { only.clone() } else { DEFAULT.to_owned() })
     }
 
+    /// The default connection of `provider` in the vault of `owner`, and how many connections there are.
+    ///
+    /// # Errors
+    /// `StoreUnavailable`, `EncryptionUnavailable`.
+    pub fn default_among(&self, owner: &Actor, provider: &str) -> Result<(Option<String>, usize)> {
+        let metadata = self.read::<ProviderMetadata>(&keys::metadata(&owner.vault_id, provider))?;
+        let default = metadata.and_then(|(metadata, _)| metadata.default_connection);
+        Ok((default, self.names(&owner.vault_id, provider)?.len()))
+    }
+
     fn names(&self, vault_id: &str, provider: &str) -> Result<Vec<String>> {
         let prefix = keys::connections(vault_id, provider);
         Ok(self.vault.list(&prefix)?.iter().map(|key| key[prefix.len()..].to_owned()).collect())
@@ -152,22 +163,25 @@ impl Broker {
         };
         let value = SecretBuffer::from_json(&pointer).expect("a map with string keys");
         let key = keys::global(provider);
-        self.step(&actor.vault_id, provider, |names, default| {
-            if names.iter().any(|known| known == name) {
-                return Ok(Some((vec![Write::put(&key, &value)], default)));
+        let noted = self.noted(actor, event("provider.global_connection_set", provider, Some(name)));
+        let point = |names: &[String], default| {
+            if !names.iter().any(|known| known == name) {
+                return Err(missing(actor, provider, name));
             }
-            Err(missing(actor, provider, name))
-        })?;
-        self.note(Some(actor), event("provider.global_connection_set", provider, Some(name)))
+            let put = std::iter::once(Write::put(&key, &value));
+            Ok(Some((put.chain(noted.writes().map(Write::over)).collect(), default)))
+        };
+        self.step(&actor.vault_id, provider, point).map(drop)
     }
 
-    /// Removes a connection and the pointers to it. The default goes to another one, where there is one. Returns the record
-    /// as it was in that moment.
+    /// Removes a connection and the pointers to it, and writes what is noted of that. The default goes to another one,
+    /// where there is one. Returns the record as it was in that moment.
     pub(super) fn remove_connection(
         &self,
         vault_id: &str,
         provider: &str,
         name: &str,
+        noted: Option<&Prepared>,
     ) -> Result<Option<ConnectionRecord>> {
         let removed = RefCell::new(None);
         let (key, global_key) = (keys::connection(vault_id, provider, name), keys::global(provider));
@@ -181,6 +195,7 @@ impl Broker {
             if let Some((_, version)) = pointer.filter(|(to, _)| is_global(to)) {
                 writes.push(Write { expected: Condition::Version(version), ..Write::remove(&global_key) });
             }
+            writes.extend(noted.into_iter().flat_map(Prepared::writes).map(Write::over));
             let heir = || names.iter().find(|other| *other != name).cloned();
             Ok(Some((writes, default.filter(|default| default != name).or_else(heir))))
         })?;

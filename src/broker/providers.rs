@@ -6,7 +6,7 @@ use super::connections::would_move;
 use super::servers::confidants;
 use super::{Actor, Broker, event, keys, with_fact};
 use crate::error::{AuthsomeError, Result};
-use crate::model::ProviderDefinition;
+use crate::model::{AuditEvent, ProviderDefinition};
 use crate::provider::{Origin, ValidateOptions, parse_definition, validate};
 use crate::secret::SecretBuffer;
 use crate::vault::VaultWrite;
@@ -62,10 +62,9 @@ impl Broker {
             self.check_nothing_moves(&definition)?;
         }
         let removes_client = self.would_move_client(&definition)?;
-        self.store_definition(definition, removes_client)?;
         let noted = with_fact(event("provider.registered", &name, None), "force", force);
         let noted = if removes_client { with_fact(noted, "client_removed", true) } else { noted };
-        self.note(Some(actor), noted)
+        self.store_definition(actor, definition, removes_client, noted)
     }
 
     /// Replaces a registered definition.
@@ -96,8 +95,7 @@ impl Broker {
         }
         validate(&definition, options)?;
         self.check_nothing_moves(&definition)?;
-        self.store_definition(definition, false)?;
-        self.note(Some(actor), event("provider.updated", name, None))
+        self.store_definition(actor, definition, false, event("provider.updated", name, None))
     }
 
     fn check_nothing_moves(&self, definition: &ProviderDefinition) -> Result<()> {
@@ -124,7 +122,13 @@ impl Broker {
         Ok(!matches!((told(definition), told(&entry.definition)), (Ok(then), Ok(today)) if then.is_subset(&today)))
     }
 
-    fn store_definition(&self, definition: ProviderDefinition, removes_client: bool) -> Result<()> {
+    fn store_definition(
+        &self,
+        actor: &Actor,
+        definition: ProviderDefinition,
+        removes_client: bool,
+        noted: AuditEvent,
+    ) -> Result<()> {
         let value = SecretBuffer::from_json(&definition).map_err(|_| AuthsomeError::InvalidProviderSchema {
             provider: Some(definition.name.clone()),
             field: "definition".to_owned(),
@@ -133,7 +137,7 @@ impl Broker {
         let (key, client) = (keys::definition(&definition.name), keys::client(&definition.name));
         let remove = removes_client.then(|| VaultWrite::delete(&client));
         let writes: Vec<_> = remove.into_iter().chain([VaultWrite::put(&key, value.expose_bytes())]).collect();
-        self.vault.apply(&writes)?;
+        self.apply_noted(actor, noted, &writes)?;
         self.registry.register(definition);
         Ok(())
     }
@@ -156,9 +160,9 @@ impl Broker {
         if entry.origin != Origin::Registered {
             return Ok(Removal::RevokedOnly);
         }
-        self.vault.delete(&keys::definition(provider))?;
+        let key = keys::definition(provider);
+        self.apply_noted(actor, event("provider.deleted", provider, None), &[VaultWrite::delete(&key)])?;
         self.registry.unregister(provider);
-        self.note(Some(actor), event("provider.deleted", provider, None))?;
         Ok(Removal::Removed)
     }
 }

@@ -33,14 +33,16 @@ use sha2::{Digest, Sha256};
 
 use self::due::{Due, due};
 use self::flights::Flights;
+use self::memory::Memory;
 use self::task::Task;
 use self::unsaved::UnsavedMap;
 use super::{Actor, Broker, keys};
+use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::limits::REFRESH_POLL;
-use crate::model::{ConnectionRecord, Grants, Role};
+use crate::model::{ConnectionRecord, Fingerprint, Grants, Role};
 use crate::paths::hex;
-use crate::provider::Entry;
+use crate::provider::{Entry, slots};
 use crate::secret::{Secret, random_bytes};
 use crate::vault::Vault;
 
@@ -49,8 +51,26 @@ use crate::vault::Vault;
 pub enum Demand {
     /// To use them.
     Use,
-    /// The upstream refused the token that the caller has.
+    /// The upstream refused the token that the caller has, whichever that is.
     Rejected,
+    /// The upstream refused these values.
+    Refused(Fingerprint),
+}
+
+/// A refresh that failed, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefreshFailure {
+    /// When.
+    pub at: Timestamp,
+    /// Why. Holds no secret.
+    pub reason: String,
+}
+
+impl RefreshFailure {
+    /// The last refresh of `record`, when it failed and none has worked since.
+    pub fn of(record: &ConnectionRecord) -> Option<Self> {
+        Memory::of(record).failure.map(|failure| Self { at: failure.at, reason: failure.reason })
+    }
 }
 
 /// What a broker knows of refreshes beside what is in the store.
@@ -100,6 +120,10 @@ impl Broker {
         record: ConnectionRecord,
         demand: Demand,
     ) -> Result<ConnectionRecord> {
+        let demand = match demand {
+            Demand::Refused(refused) if !is_named(refused, entry, &record) => Demand::Use, // somebody was faster
+            other => other,
+        };
         Task::new(self, actor, entry, &record, demand).run().unwrap_or(Ok(record))
     }
 
@@ -147,6 +171,11 @@ impl Broker {
     fn look(&self, record: &ConnectionRecord, demand: Demand) -> Due {
         due(record, self.clock.now(), self.near_expiry_seconds, demand)
     }
+}
+
+/// Whether `refused` names the values of `record`.
+fn is_named(refused: Fingerprint, entry: &Entry, record: &ConnectionRecord) -> bool {
+    slots(&entry.definition, record).is_ok_and(|slots| Fingerprint::of(&slots) == refused)
 }
 
 /// SHA-256 of a token, hexadecimal: names it where it must not stand.

@@ -1,5 +1,6 @@
 //! The end of a connection: the provider is asked to forget its tokens, then the record goes.
 
+use super::audit::Prepared;
 use super::connections::filling;
 use super::pointers::Write;
 use super::{Actor, Broker, event, keys, with_fact};
@@ -41,14 +42,13 @@ impl Broker {
     pub fn logout(&self, actor: &Actor, owner: &str, provider: &str, name: &str) -> Result<Option<ConnectionRecord>> {
         actor.check_use("logout")?;
         let Some((record, _)) = self.find(owner, provider, name)? else { return Ok(None) };
-        let (removed, forgotten) = self.end(&record)?;
-        if let Some(record) = &removed {
+        let noted = |forgotten| {
             let noted = with_revocation(event("provider.logout", provider, Some(name)), forgotten);
             let is_own = owner == actor.vault_id;
             let noted = if is_own { noted } else { with_fact(noted, "owner", record.principal_id.as_str()) };
-            self.note(Some(actor), noted)?;
-        }
-        Ok(removed)
+            Some(self.noted(actor, noted))
+        };
+        self.end(&record, noted).map(|(removed, _)| removed)
     }
 
     /// Deletes all connections of `provider` in every vault, its global pointer and its stored client, after asking the
@@ -68,13 +68,12 @@ impl Broker {
             }
             asked += self.end_all(&records)?;
             ended += records.len();
-            if self.vault.apply(&[Write::remove(&client_key).expecting(version).to_vault()])? {
-                break;
+            let noted = with_fact(event("provider.revoked", provider, None), "connections", ended);
+            let noted = with_fact(noted, "revoked_at_provider", asked);
+            if self.apply_noted(actor, noted, &[Write::remove(&client_key).expecting(version).to_vault()])? {
+                return Ok(ended);
             }
         }
-        let noted = with_fact(event("provider.revoked", provider, None), "connections", ended);
-        self.note(Some(actor), with_fact(noted, "revoked_at_provider", asked))?;
-        Ok(ended)
     }
 
     /// Ends connections of one provider. A provider that cannot be reached is not asked again. Returns how many it says it
@@ -83,10 +82,10 @@ impl Broker {
         let (mut is_reachable, mut forgotten) = (true, 0);
         for record in records {
             if !is_reachable {
-                self.remove_connection(&record.vault_id, &record.provider, &record.connection_name)?;
+                self.remove_connection(&record.vault_id, &record.provider, &record.connection_name, None)?;
                 continue;
             }
-            let (_, answer) = self.end(record)?;
+            let (_, answer) = self.end(record, |_| None)?;
             is_reachable = answer != Forgotten::Unreachable;
             forgotten += usize::from(answer == Forgotten::Yes);
         }
@@ -94,10 +93,15 @@ impl Broker {
     }
 
     /// Asks the provider of `record` to forget its tokens, and removes it. Tokens that a refresh has stored meanwhile are
-    /// forgotten as well. Returns what was removed.
-    fn end(&self, record: &ConnectionRecord) -> Result<(Option<ConnectionRecord>, Forgotten)> {
+    /// forgotten as well. The removal is noted as `noted` says of the provider's answer. Returns what was removed.
+    fn end(
+        &self,
+        record: &ConnectionRecord,
+        noted: impl FnOnce(Forgotten) -> Option<Prepared>,
+    ) -> Result<(Option<ConnectionRecord>, Forgotten)> {
         let forgotten = self.ask_to_forget(record);
-        let removed = self.remove_connection(&record.vault_id, &record.provider, &record.connection_name)?;
+        let (noted, name) = (noted(forgotten), &record.connection_name);
+        let removed = self.remove_connection(&record.vault_id, &record.provider, name, noted.as_ref())?;
         match removed {
             Some(removed) if forgotten != Forgotten::Unreachable && has_other_tokens(record, &removed) => {
                 let forgotten = self.ask_to_forget(&removed);

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use inputs::InputPage;
-pub(super) use inputs::{CALLBACK_PATHS, input_fields, redirect_uri};
+pub(super) use inputs::{CALLBACK_PATHS, input_fields};
+pub use inputs::{InputPage, redirect_uri};
 
 use super::given::{check_length, check_scopes, take_text};
 use super::{Actor, ApiKeyLogin, Broker, CookieLogin, check_name, keys};
@@ -25,7 +25,8 @@ use crate::vault::{ExpectedVersion, VaultWrite, Version};
 
 /// How long an ended session can still be looked at.
 const AFTERLIFE_SECONDS: i64 = 3600;
-/// How long somebody who finishes a session has for it: as long as a request may take (`ENGINE_ANSWER_DEADLINE`).
+/// How long somebody who finishes a session has for it: as long as a request may take, which is a refresh
+/// (30 s) behind a lock (20 s), retried.
 const CLAIM_SECONDS: i64 = 150;
 
 /// What a caller asks for when a login starts.
@@ -43,8 +44,9 @@ pub struct SessionRequest {
     pub base_url: Option<String>,
     /// Log in again even when there is a usable connection.
     pub force: bool,
-    /// Started in a browser: then that principal's browser session is needed throughout.
-    pub from_dashboard: bool,
+    /// Started in a browser: the page of ours that it leads back to. That principal's browser session is needed
+    /// throughout.
+    pub return_to: Option<String>,
 }
 
 /// What a person filled in, or a client sent.
@@ -80,8 +82,9 @@ pub struct StoredSession {
     #[serde(default)]
     pub(super) api_url: Option<String>,
     pub(super) force: bool,
-    /// Whether it was started in a browser.
-    pub from_dashboard: bool,
+    /// Where it leads back to, when it was started in a browser.
+    #[serde(default)]
+    pub return_to: Option<String>,
     /// Hash of the handle of the browser that opened a page of it.
     pub browser: Option<String>,
     /// Which write this was read from; `None`: not stored yet.
@@ -105,7 +108,7 @@ impl Broker {
         let flow = choose_flow(&definition, request.flow)?;
         self.check_pace(actor)?;
         let already = !request.force && self.usable(actor, &request.provider, &request.connection)?;
-        let from_dashboard = request.from_dashboard;
+        let from_dashboard = request.return_to.is_some();
         let mut session = self.new_session(actor, request, flow);
         if already {
             session.end(SessionStatus::Completed, "Already connected");
@@ -162,7 +165,7 @@ impl Broker {
             base_url: request.base_url,
             api_url: None,
             force: request.force,
-            from_dashboard: request.from_dashboard,
+            return_to: request.return_to,
             browser: None,
             version: None,
         }

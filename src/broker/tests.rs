@@ -35,7 +35,7 @@ impl Scene {
         self.broker.register(&admin(), definition, force, ValidateOptions::default())
     }
 
-    fn connect(&self, actor: &Actor, provider: &str, connection: &str, key: &str) -> Result<Vec<String>> {
+    pub(super) fn connect(&self, actor: &Actor, provider: &str, connection: &str, key: &str) -> Result<Vec<String>> {
         let login = ApiKeyLogin {
             provider,
             connection,
@@ -385,7 +385,8 @@ fn audit_pages_are_stable_and_private() {
         scene.broker.note(Some(&who), noted).expect("writes");
     }
     let page = |principal: Option<&str>, cursor: Option<Cursor>| {
-        let query = AuditQuery { limit: 3, cursor, principal_id: principal.map(str::to_owned), identity: None };
+        let query =
+            AuditQuery { limit: 3, cursor, principal_id: principal.map(str::to_owned), ..AuditQuery::default() };
         scene.broker.audit().page(&query).expect("a page")
     };
     let numbers = |entries: &[AuditEntry]| -> Vec<i64> {

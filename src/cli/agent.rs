@@ -1,15 +1,14 @@
 //! `authsome agent`
 
-use std::str::FromStr;
+mod grants;
 
 use argh::{ArgsInfo, FromArgs};
-use serde::Serialize;
 
-use super::args::usage;
+use self::grants::{Forget, Grant, Inspect};
 use super::context::Context;
 use super::enrol::{self, Standing};
 use super::json::Json;
-use crate::client::{Config, Identities, segment};
+use crate::client::{Config, Identities, LocalIdentity};
 use crate::error::{AuthsomeError, Result};
 use crate::identity;
 
@@ -27,7 +26,9 @@ enum Command {
     Create(Create),
     Use(Use),
     List(List),
+    Inspect(Inspect),
     Grant(Grant),
+    Forget(Forget),
 }
 
 /// Make an identity, use it from now on, and register it.
@@ -48,43 +49,10 @@ struct Use {
     handle: String,
 }
 
-/// List the identities of this home.
+/// List the identities of this home and what they may do, and those that their owner has elsewhere.
 #[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand, name = "list", example = "authsome agent list")]
 struct List {}
-
-/// Say what an identity may do: use connections through the proxy, read their secrets.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(subcommand, name = "grant", example = "authsome agent grant build-server --export no")]
-struct Grant {
-    /// its name
-    #[argh(positional)]
-    handle: String,
-
-    /// yes or no: use connections in runs (default: as it is)
-    #[argh(option, arg_name = "yes|no", long = "use")]
-    may_use: Option<Answer>,
-
-    /// yes or no: read raw secrets (default: as it is)
-    #[argh(option, arg_name = "yes|no")]
-    export: Option<Answer>,
-}
-
-/// A yes or a no.
-#[derive(Clone, Copy)]
-struct Answer(bool);
-
-impl FromStr for Answer {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        match text {
-            "yes" | "on" | "true" => Ok(Self(true)),
-            "no" | "off" | "false" => Ok(Self(false)),
-            _ => Err("expected yes or no"),
-        }
-    }
-}
 
 impl Agent {
     pub(super) fn run(self, ctx: &Context) -> Result<()> {
@@ -92,7 +60,9 @@ impl Agent {
             Command::Create(command) => command.run(ctx),
             Command::Use(command) => command.run(ctx),
             Command::List(command) => command.run(ctx),
+            Command::Inspect(command) => command.run(ctx),
             Command::Grant(command) => command.run(ctx),
+            Command::Forget(command) => command.run(ctx),
         }
     }
 }
@@ -152,52 +122,47 @@ impl List {
     fn run(self, ctx: &Context) -> Result<()> {
         let config = Config::load(ctx.home())?;
         let active = ctx.settings().identity.as_deref().or(config.active_identity()).unwrap_or_default();
-        let known = Identities::new(ctx.home()).list()?;
-        if ctx.out.json {
-            let agents = known.iter().map(|one| {
-                Json::object([
-                    ("agent", one.handle.as_str().into()),
-                    ("did", one.did.clone().into()),
-                    ("created_at", one.created_at.map(|time| time.to_string()).into()),
-                    ("active", (one.handle == active).into()),
-                ])
-            });
-            return ctx.out.object(Json::object([("agents", Json::array(agents))]));
-        }
-        if known.is_empty() {
+        let here = Identities::new(ctx.home()).list()?;
+        if here.is_empty() && !ctx.out.json {
             ctx.out.note("hint: there is no identity yet; run: authsome onboard");
             return Ok(());
         }
-        let rows: Vec<Vec<String>> = known
-            .into_iter()
-            .map(|one| {
-                let mark = if one.handle == active { "in use" } else { "" };
-                vec![one.handle, mark.to_owned(), one.did.unwrap_or_default()]
-            })
-            .collect();
-        ctx.out.table(&["IDENTITY", "USE", "DID"], &rows)
+        // The identities of this home are listed whatever the daemon says.
+        let owned = if here.is_empty() { Ok(Json::Null) } else { ctx.client().and_then(|client| grants::all(&client)) };
+        let owned = owned.unwrap_or_else(|error| {
+            ctx.out.warn(&format!("what they may do is not known: {error}"));
+            Json::Null
+        });
+        let owned = owned.list("identities");
+        let elsewhere = owned.iter().filter(|one| here.iter().all(|local| local.handle != one.text("handle")));
+        if ctx.out.json {
+            let agents = here.iter().map(|one| to_json(one, active, granted(owned, &one.handle)));
+            let elsewhere = elsewhere.map(Json::duplicate);
+            let lists = [("agents", Json::array(agents)), ("elsewhere", Json::array(elsewhere))];
+            return ctx.out.object(Json::object(lists));
+        }
+        let row = |handle: &str, mark: &str, did: Option<&str>| {
+            let may = granted(owned, handle).map(|grants| grants::may(grants, "nothing")).unwrap_or_default();
+            vec![handle.to_owned(), mark.to_owned(), may, did.unwrap_or_default().to_owned()]
+        };
+        let mark = |one: &LocalIdentity| if one.handle == active { "in use" } else { "" };
+        let rows = here.iter().map(|one| row(&one.handle, mark(one), one.did.as_deref()));
+        let rows: Vec<_> = rows.chain(elsewhere.map(|one| row(one.text("handle"), "elsewhere", None))).collect();
+        ctx.out.table(&["IDENTITY", "USE", "MAY", "DID"], &rows)
     }
 }
 
-impl Grant {
-    fn run(self, ctx: &Context) -> Result<()> {
-        #[derive(Serialize)]
-        struct Grants {
-            #[serde(skip_serializing_if = "Option::is_none")]
-            r#use: Option<bool>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            export: Option<bool>,
-        }
-        if self.may_use.is_none() && self.export.is_none() {
-            let path = ["agent", "grant"].map(str::to_owned);
-            return Err(usage("nothing to change: add --use or --export".to_owned(), &path));
-        }
-        let grants = Grants { r#use: self.may_use.map(|Answer(yes)| yes), export: self.export.map(|Answer(yes)| yes) };
-        let path = format!("/api/identities/{}/grants", segment(&self.handle));
-        let answer: Json = ctx.client()?.put(&path, &grants)?.parse()?;
-        let may = |name| if answer.field(name) == Some(&Json::Bool(true)) { "may" } else { "may not" };
-        let sentence =
-            format!("{} {} use connections and {} read their secrets.", self.handle, may("use"), may("export"));
-        ctx.out.answer(answer, &sentence)
-    }
+/// What the daemon says that the identity called `handle` may do, where it is the owner's.
+fn granted<'a>(owned: &'a [Json], handle: &str) -> Option<&'a Json> {
+    owned.iter().find(|one| one.text("handle") == handle)?.field("grants")
+}
+
+fn to_json(one: &LocalIdentity, active: &str, grants: Option<&Json>) -> Json {
+    Json::object([
+        ("agent", one.handle.as_str().into()),
+        ("did", one.did.clone().into()),
+        ("created_at", one.created_at.map(|time| time.to_string()).into()),
+        ("active", (one.handle == active).into()),
+        ("grants", grants.map_or(Json::Null, Json::duplicate)),
+    ])
 }

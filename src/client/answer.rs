@@ -10,6 +10,9 @@ use crate::secret::SecretBuffer;
 /// The longest error text that is taken over from a daemon, in characters.
 const MESSAGE_CHARS: usize = 1000;
 
+/// The field that asks for what to do about a refusal. An older daemon does not know it, and says nothing.
+pub(super) const HINTS: (&str, &str) = ("Authsome-Hints", "1");
+
 /// Status and body of an answer. The body may hold secrets.
 #[derive(Debug)]
 pub struct Answer {
@@ -70,6 +73,7 @@ impl Answer {
                 message: clean(body.message.as_deref().unwrap_or(&name)),
                 provider: body.provider,
                 operation: body.operation,
+                hint: body.hint.as_deref().map(clean),
             };
         }
         let (name, message) = match &body.detail {
@@ -81,11 +85,11 @@ impl Answer {
             _ if self.status >= 500 => (ErrorName::Authsome, format!("the daemon failed (status {})", self.status)),
             _ => (ErrorName::DaemonUnavailable, format!("what answers is not an authsome daemon ({})", self.status)),
         };
-        AuthsomeError::Remote { name, status: self.status, message, provider: None, operation: None }
+        AuthsomeError::Remote { name, status: self.status, message, provider: None, operation: None, hint: None }
     }
 }
 
-/// The two shapes of `contract/http.md` section 2.
+/// The two shapes of `contract/http.md` section 2, with the hint that [`HINTS`] asks for.
 #[derive(Default, Deserialize)]
 struct Refusal {
     #[serde(default)]
@@ -96,6 +100,8 @@ struct Refusal {
     provider: Option<String>,
     #[serde(default)]
     operation: Option<String>,
+    #[serde(default)]
+    hint: Option<String>,
     #[serde(default)]
     detail: Option<Value>,
 }
@@ -148,6 +154,16 @@ mod tests {
         assert_eq!((error.name(), error.exit_code()), (ErrorName::ProviderNotFound, 4));
         assert_eq!(error.to_string(), "[x] Provider 'x' not found");
         assert_eq!(error.provider(), Some("x"));
+    }
+
+    #[test]
+    fn what_the_daemon_says_to_do_is_passed_on() {
+        let refused = |body: &str| answer(400, body).into_success().expect_err("refused");
+        let named = r#"{"error":"OperationNotAllowedError","message":"no","hint":"ask\u001b[31m Ada"}"#;
+        assert_eq!(refused(named).hint().as_deref(), Some("ask [31m Ada"));
+        assert_eq!(refused(r#"{"error":"OperationNotAllowedError","message":"no"}"#).hint(), None);
+        let usual = r#"{"error":"TokenExpiredError","message":"no","provider":"x"}"#;
+        assert_eq!(refused(usual).hint().as_deref(), Some("run: authsome login x"));
     }
 
     #[test]

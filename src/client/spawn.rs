@@ -100,6 +100,7 @@ impl Started {
                 message: format!("the daemon did not start: {text}"),
                 provider: None,
                 operation: None,
+                hint: None,
             },
             (Some(text), _) => unavailable(format!("the daemon did not start: {text}")),
             (None, _) => unavailable(format!("the daemon did not start ({status})")),

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use super::api::accounts::in_query;
 use super::context::State;
 use super::message::{Failure, Refusal, Request};
 use super::people::{Known, UI_COOKIE};
 use crate::broker::Actor;
 use crate::error::Result;
 use crate::identity::{Proof, SignedRequest};
-use crate::model::{ClaimStatus, Grants, Principal};
+use crate::model::{ClaimStatus, Principal};
 
 /// What a route demands of its caller (`contract/http.md` section 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,10 @@ pub(super) enum Access {
     ProofOrBrowser,
     /// The same, of an administrator.
     Admin,
+    /// A browser session; a browser without one is led to sign in. Proofs are ignored.
+    Page,
+    /// The same, of an administrator.
+    AdminPage,
 }
 
 /// Who called.
@@ -41,27 +46,14 @@ impl Caller {
     pub(super) fn actor(&self) -> Option<Actor> {
         match self {
             Self::Anyone => None,
-            Self::Browser(principal) => Some(actor(None, principal, Grants::default())),
-            Self::Identity(known) => {
-                let (claim, principal) = (known.claim.as_ref()?, known.principal.as_ref()?);
-                Some(actor(Some(known.record.handle.clone()), principal, claim.grants))
-            }
+            Self::Browser(principal) => Some(Actor::person(principal)),
+            Self::Identity(known) => known.actor(),
         }
     }
 
     /// The identity that signed.
     pub(super) fn identity(&self) -> Option<&Known> {
         if let Self::Identity(known) = self { Some(known) } else { None }
-    }
-}
-
-fn actor(identity: Option<String>, principal: &Principal, grants: Grants) -> Actor {
-    Actor {
-        identity,
-        principal_id: principal.principal_id.clone(),
-        vault_id: principal.vault_id.clone(),
-        role: principal.role,
-        grants,
     }
 }
 
@@ -72,12 +64,30 @@ pub(super) fn authenticate(state: &State, request: &Request, access: Access) -> 
         Access::Registered => Caller::Identity(prove(state, request, false)?),
         Access::Proof => Caller::Identity(prove(state, request, true)?),
         Access::ProofOrBrowser | Access::Admin => either(state, request)?,
+        Access::Page | Access::AdminPage => match browser_session(state, request)? {
+            Some(principal) => Caller::Browser(principal),
+            None => return Err(Failure::redirect(&sign_in_for(request))),
+        },
     };
-    let is_admin = || caller.actor().is_some_and(|actor| actor.is_admin());
-    if access == Access::Admin && !is_admin() {
-        return Err(Refusal::new(403, "Admin role required").into());
+    if matches!(access, Access::Admin | Access::AdminPage) {
+        check_admin(&caller)?;
     }
     Ok(caller)
+}
+
+/// Who may not even use the connections of an administrator shall not end those of everybody in their name.
+fn check_admin(caller: &Caller) -> Result<(), Refusal> {
+    match caller.actor().filter(Actor::is_admin) {
+        Some(actor) if actor.grants.r#use => Ok(()),
+        Some(_) => Err(Refusal::new(403, "An identity that may not use connections cannot act as an administrator")),
+        None => Err(Refusal::new(403, "Admin role required")),
+    }
+}
+
+/// The sign-in page, which leads back to where a person wanted to go. A form that was sent is not sent again.
+fn sign_in_for(request: &Request) -> String {
+    let wanted = if request.method == "POST" { "/" } else { request.target.as_str() };
+    if wanted == "/" { "/login".to_owned() } else { format!("/login?next={}", in_query(wanted)) }
 }
 
 /// A proof where there is an `Authorization` header, else the browser's session.
@@ -115,7 +125,9 @@ pub(super) fn prove(state: &State, request: &Request, must_be_claimed: bool) -> 
     if must_be_claimed {
         check_claimed(&known)?;
     }
-    state.verifier.remember(&proof, now).map_err(refuse)?;
+    // Those of nobody share one account: a stranger can register as many as they like.
+    let holder = known.principal.as_ref().map_or("", |principal| &principal.principal_id);
+    state.verifier.remember(&proof, holder, now).map_err(refuse)?;
     Ok(known)
 }
 

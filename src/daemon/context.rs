@@ -86,9 +86,13 @@ impl Context<'_> {
         self.caller.actor().ok_or_else(|| Refusal::new(401, "Authentication required").into())
     }
 
-    /// The body as JSON. An empty body counts as `{}`.
+    /// The body as a JSON object. An empty body counts as `{}`.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         let body: &[u8] = if self.request.body.is_empty() { b"{}" } else { &self.request.body };
+        // A structure would also be read from a list of its members.
+        if body.trim_ascii_start().starts_with(b"[") {
+            return Err(Refusal::field(&["body"], "Input should be an object", "dict_type").into());
+        }
         serde_json::from_slice(body).map_err(|error| unfit(&error).into())
     }
 

@@ -1,102 +1,183 @@
-//! The engine: `tiny_http` behind the gate, and the threads that run the handlers.
+//! The engine: `tiny_http` behind the gate.
 //!
-//! The Unix listener stands in a private directory only while the links of the gate are opened; then its path is gone,
-//! and nobody else can reach it. Links are opened one after the other, each one proved by a request: `tiny_http`'s
-//! thread pool loses connections that come in a burst.
+//! The gate's threads write request lines to the engine over a few links, and take them, read, out of its queue. Whoever
+//! hands one in takes one out: the same, or another one with what belongs to that. So nobody waits for a certain thread,
+//! and there are always as many to take as there are lines to be taken. Fields, bodies and answers do not go through the
+//! engine: they hold credentials, and it has buffers that nobody wipes. A link that carries lines alone is never held up.
+//!
+//! The Unix listener stands in a private directory only while the links are opened; then its path is gone, and nobody
+//! else can reach it. Links are opened one after the other, each one proved by a request: `tiny_http`'s thread pool
+//! loses connections that come in a burst.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::socket::{Shutdown, shutdown};
 use zeroize::Zeroizing;
 
-use super::crew::{Crew, Terms};
-use super::gate::{Lane, PEER_FIELD, reason};
-use super::message::{Request, Response};
-use crate::clock::Clock;
-use crate::http1::{Buffered, Fields, ResponseHead, Version, is_valid_value, read_response};
-use crate::limits::{ENGINE_PATIENT_LINKS, ENGINE_QUICK_LINKS, ENGINE_STACK_BYTES};
+use super::serve::log;
+use crate::limits::ENGINE_LINKS;
 use crate::paths::{create_private_dir, hex};
 use crate::secret::random_bytes;
 
-/// How long the engine may take to answer its first request on a link. It takes microseconds.
-const PROOF_DEADLINE: Duration = Duration::from_secs(10);
+/// The field by which a line finds what belongs to it.
+const TICKET_FIELD: &str = "X-Authsome-Ticket";
 
-/// What answers requests.
-pub(super) type Handler = dyn Fn(Request) -> Response + Send + Sync;
-
-/// A running engine.
-pub(super) struct Engine {
-    listener: UnixListener,
-    server: Arc<tiny_http::Server>,
-    desks: usize,
+/// Method and target of a request. The target is in origin form, and both are visible ASCII without white space.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) method: String,
+    pub(super) target: String,
 }
 
-impl Engine {
-    /// Starts the engine and opens the gate's links to it. The socket is made in one of `places`, which need not exist.
+/// A running engine. A `T` waits outside for each line that is inside.
+pub(super) struct Engine<T> {
+    listener: UnixListener,
+    server: tiny_http::Server,
+    /// `None`: broken.
+    links: Vec<Mutex<Option<UnixStream>>>,
+    patience: Duration,
+    tickets: AtomicU64,
+    waiting: Mutex<HashMap<u64, Waiting<T>>>,
+}
+
+struct Waiting<T> {
+    item: T,
+    since: Instant,
+}
+
+impl<T> Engine<T> {
+    /// Starts the engine and opens the links to it. The socket is made in one of `places`, which need not exist. `patience`
+    /// is how long the engine may take to read a line.
     ///
     /// # Errors
     /// When no place takes a socket, or the system gives no threads or descriptors.
-    pub(super) fn start(places: &[PathBuf], handler: &Arc<Handler>) -> io::Result<(Self, Vec<(Lane, UnixStream)>)> {
+    pub(super) fn start(places: &[PathBuf], patience: Duration) -> io::Result<Self> {
         let door = Door::open(places)?;
         let listener = door.listener.try_clone()?;
         let server = tiny_http::Server::from_listener(door.listener.try_clone()?, None).map_err(io::Error::other)?;
-        let engine = Self { listener, server: Arc::new(server), desks: desks() };
-        engine.hire(handler)?;
-        let open = |lane| Ok((lane, prove(UnixStream::connect(&door.path)?)?));
-        let links = lanes().map(open).collect::<io::Result<_>>()?;
-        Ok((engine, links))
+        let open = |_| open_link(&server, &door.path, patience).map(|link| Mutex::new(Some(link)));
+        let links = (0..ENGINE_LINKS).map(open).collect::<io::Result<_>>()?;
+        Ok(Self { listener, server, links, patience, tickets: AtomicU64::default(), waiting: Mutex::default() })
     }
 
-    /// The threads that run handlers. Those at the desks serve the quick lane themselves and pass the patient one on: few
-    /// threads that never wait are faster than many, and can never all be waiting for providers.
-    fn hire(&self, handler: &Arc<Handler>) -> io::Result<()> {
-        let theirs = Arc::clone(handler);
-        let terms = Terms { name: "engine-patient", stack: ENGINE_STACK_BYTES, core: 1 };
-        let patient = Arc::new(Crew::new(terms, move |request| serve(&*theirs, request), Arc::default())?);
-        for _ in 0..self.desks {
-            let (server, handler, patient) = (Arc::clone(&self.server), Arc::clone(handler), Arc::clone(&patient));
-            let builder = thread::Builder::new().name("engine-quick".to_owned()).stack_size(ENGINE_STACK_BYTES);
-            builder.spawn(move || sit(&server, &*handler, &patient))?;
+    /// Hands a line in with `item` that belongs to it; takes a line out with what belongs to that.
+    ///
+    /// # Errors
+    /// An item whose line was lost.
+    pub(super) fn exchange(&self, line: &Line, item: T) -> Result<(Line, T), T> {
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        self.waiting().insert(ticket, Waiting { item, since: Instant::now() });
+        if self.send(ticket, line).is_none()
+            && let Some(waiting) = self.waiting().remove(&ticket)
+        {
+            return Err(waiting.item);
         }
-        Ok(())
+        self.take()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, Waiting<T>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a line to one of the links. `None`: all are broken.
+    fn send(&self, ticket: u64, Line { method, target }: &Line) -> Option<()> {
+        let (field, number) = (TICKET_FIELD, ticket.to_string());
+        // As long as it needs to be from the start: growing would leave copies behind, and a target may hold a token.
+        let head = [method, " ", target, " HTTP/1.1\r\n", field, ": ", &number, "\r\n\r\n"].concat();
+        let head = Zeroizing::new(head);
+        let first = usize::try_from(ticket % self.links.len() as u64).unwrap_or(0);
+        for link in self.links[first..].iter().chain(&self.links[..first]) {
+            let mut stream = link.lock().unwrap_or_else(PoisonError::into_inner);
+            match stream.as_mut().map(|stream| stream.write_all(head.as_bytes())) {
+                Some(Ok(())) => return Some(()),
+                // What went of it is no whole head, so that another link may have it.
+                Some(Err(_)) => *stream = None,
+                None => {}
+            }
+        }
+        make_way();
+        None
+    }
+
+    /// The next line that the engine has read; or an item that has waited too long for its own.
+    fn take(&self) -> Result<(Line, T), T> {
+        let mut until = Instant::now() + self.patience;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            // An error says that nothing more is accepted: the links are open already.
+            if let Ok(Some(request)) = self.server.recv_timeout(left) {
+                if let Some(found) = self.claim(request) {
+                    return Ok(found);
+                }
+            } else if Instant::now() >= until {
+                match self.overdue() {
+                    Ok(item) => return Err(item),
+                    Err(due) => until = due,
+                }
+            }
+        }
+    }
+
+    /// `None`: nothing waits for this line any more.
+    fn claim(&self, request: tiny_http::Request) -> Option<(Line, T)> {
+        let ticket = request.headers().first().and_then(|field| field.value.as_str().parse().ok());
+        let line = Line { method: request.method().as_str().to_owned(), target: request.url().to_owned() };
+        dismiss(request);
+        let waiting = self.waiting().remove(&ticket?)?;
+        Some((line, waiting.item))
+    }
+
+    /// The item that has waited longest, if that is too long; else when it will be.
+    fn overdue(&self) -> Result<T, Instant> {
+        let mut waiting = self.waiting();
+        let oldest = waiting.iter().min_by_key(|(_, waiting)| waiting.since).map(|(ticket, _)| *ticket);
+        let Some((ticket, oldest)) = oldest.and_then(|ticket| waiting.remove_entry(&ticket)) else {
+            return Err(Instant::now() + self.patience);
+        };
+        let due = oldest.since + self.patience;
+        if due <= Instant::now() {
+            return Ok(oldest.item);
+        }
+        waiting.insert(ticket, oldest);
+        Err(due)
     }
 }
 
-impl Drop for Engine {
+impl<T> Drop for Engine<T> {
     fn drop(&mut self) {
         // `tiny_http` waits in `accept`; this ends it. It fails only when that has ended already.
         let _ = shutdown(self.listener.as_raw_fd(), Shutdown::Both);
-        for _ in 0..self.desks {
-            self.server.unblock();
-        }
     }
 }
 
-/// One thread a processor, and one for whoever waits for the disk.
-fn desks() -> usize {
-    thread::available_parallelism().map_or(2, std::num::NonZero::get).min(8) + 1
+/// Lets go of a request without an answer, which nobody would read.
+fn dismiss(request: tiny_http::Request) {
+    drop(request.into_writer());
 }
 
-/// The lane of each link that should be opened: all, or as many as a low limit on descriptors leaves room for.
-fn lanes() -> impl Iterator<Item = Lane> {
-    /// Descriptors of one link: our end, and what `tiny_http` reads from and writes to.
-    const EACH: usize = 3;
-    let limit =
-        getrlimit(Resource::RLIMIT_NOFILE).map_or(usize::MAX, |(soft, _)| usize::try_from(soft).unwrap_or(usize::MAX));
-    let room = (limit / 2 / EACH).max(2);
-    let quick = ENGINE_QUICK_LINKS.min(room / 2);
-    let patient = ENGINE_PATIENT_LINKS.min(room - quick);
-    std::iter::repeat_n(Lane::Quick, quick).chain(std::iter::repeat_n(Lane::Patient, patient))
+/// Links cannot be opened again. A daemon that cannot answer ends, so that one that can takes its place.
+fn make_way() {
+    log("no connection to the engine is left: stopping");
+    // It fails only for a process that is not us.
+    let _ = nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::Signal::SIGTERM);
+}
+
+/// Opens a link, and waits until the engine has read from it.
+fn open_link(server: &tiny_http::Server, path: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let mut link = UnixStream::connect(path)?;
+    link.set_write_timeout(Some(patience))?;
+    link.write_all(b"GET / HTTP/1.1\r\n\r\n")?;
+    let proof = server.recv_timeout(patience)?;
+    proof.map(dismiss).ok_or_else(|| io::Error::other("the engine does not read"))?;
+    Ok(link)
 }
 
 /// A listener in a fresh private directory; both are gone when this is dropped.
@@ -140,71 +221,5 @@ impl Drop for Door {
     }
 }
 
-/// Waits until the engine has taken a link: it answers a request that has no peer with 204.
-fn prove(mut link: UnixStream) -> io::Result<UnixStream> {
-    link.set_read_timeout(Some(PROOF_DEADLINE))?;
-    link.write_all(b"GET / HTTP/1.1\r\n\r\n")?;
-    match read_response(&mut Buffered::new(), &mut link) {
-        Ok(head) if head.status == 204 => Ok(link),
-        _ => Err(io::Error::other("the engine does not answer")),
-    }
-}
-
-/// Takes requests until the engine ends.
-fn sit(server: &tiny_http::Server, handler: &Handler, patient: &Crew<tiny_http::Request>) {
-    while let Ok(request) = server.recv() {
-        let path = request.url().split('?').next().unwrap_or_default();
-        match Lane::of(request.method().as_str(), path) {
-            Lane::Patient => drop(patient.hand_out(request)),
-            // `server::answer` catches what handlers throw. Should it fail itself, `tiny_http` answers 500.
-            Lane::Quick => drop(catch_unwind(AssertUnwindSafe(|| serve(handler, request)))),
-        }
-    }
-}
-
-fn serve(handler: &Handler, mut incoming: tiny_http::Request) {
-    let mut body = Zeroizing::new(Vec::with_capacity(incoming.body_length().unwrap_or(0)));
-    let was_read = incoming.as_reader().read_to_end(&mut body).is_ok();
-    let fields = fields(&incoming);
-    let peer = fields.first_str(PEER_FIELD).and_then(|text| text.parse::<SocketAddr>().ok());
-    let method = incoming.method().as_str().to_owned();
-    let response = match peer {
-        Some(peer) if was_read => {
-            let target = incoming.url().to_owned();
-            handler(Request { method: method.clone(), target, fields, body, peer: Some(peer.ip()) })
-        }
-        _ => Response { status: 204, fields: Fields::new(), body: Zeroizing::default() },
-    };
-    // Fails only when the gate has given this link up.
-    let _ = send(incoming, &method, response);
-}
-
-fn fields(incoming: &tiny_http::Request) -> Fields {
-    let mut fields = Fields::new();
-    for header in incoming.headers() {
-        fields.push(header.field.as_str().as_str(), header.value.as_str());
-    }
-    fields
-}
-
-/// Writes an answer in one piece.
-fn send(incoming: tiny_http::Request, method: &str, response: Response) -> io::Result<()> {
-    let Response { mut status, mut fields, mut body } = response;
-    // A line end in a field would let a value write the rest of the answer.
-    if fields.iter().any(|(_, value)| !is_valid_value(value)) {
-        (status, fields, body) = (500, Fields::new(), Zeroizing::default());
-    }
-    fields.push("Date", Clock::system().now().to_http_date());
-    if status != 204 {
-        fields.set("Content-Length", body.len().to_string());
-    }
-    let head = ResponseHead { status, reason: reason(status).to_owned(), version: Version::Http11, fields }.to_bytes();
-    let mut bytes = Zeroizing::new(Vec::with_capacity(head.len() + body.len()));
-    bytes.extend_from_slice(&head);
-    if method != "HEAD" {
-        bytes.extend_from_slice(&body);
-    }
-    let mut writer = incoming.into_writer();
-    writer.write_all(&bytes)?;
-    writer.flush()
-}
+#[cfg(test)]
+mod tests;

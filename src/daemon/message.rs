@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::pages::{self, CONTENT_SECURITY_POLICY, Html};
+use super::pages::{self, CONTENT_SECURITY_POLICY, Html, NextStep};
+use super::people::UI_COOKIE;
 use crate::error::AuthsomeError;
 use crate::http1::Fields;
 use crate::secret::SecretBuffer;
@@ -41,14 +42,31 @@ impl Request {
         self.fields.first_str("accept").is_some_and(|accept| accept.contains("text/html"))
     }
 
-    /// The value of the cookie called `name`.
+    /// Where a person goes on after a refusal: who has a session came from the dashboard, others from a terminal.
+    pub(super) fn next_step(&self) -> NextStep<'static> {
+        match self.cookie(UI_COOKIE) {
+            Some(_) => NextStep::Visit("/"),
+            None => NextStep::Do("Start again from your terminal."),
+        }
+    }
+
+    /// Whether the client asks what to do about a refusal: the field would be new to those of 0.7.2.
+    pub(super) fn wants_hints(&self) -> bool {
+        self.fields.first_str("authsome-hints").is_some_and(|value| value == "1")
+    }
+
+    /// The value of the cookie called `name`. Of several that differ none counts: whoever serves a name or a port beside
+    /// ours can add one, and which one is ours cannot be told.
     pub(super) fn cookie(&self, name: &str) -> Option<&str> {
-        self.fields
+        let mut values = self
+            .fields
             .all("cookie")
             .filter_map(|value| std::str::from_utf8(value).ok())
             .flat_map(|value| value.split(';'))
             .filter_map(|pair| pair.trim().split_once('='))
-            .find_map(|(known, value)| (known == name).then_some(value))
+            .filter_map(|(known, value)| (known == name).then_some(value));
+        let first = values.next()?;
+        values.all(|other| other == first).then_some(first)
     }
 }
 
@@ -101,6 +119,14 @@ impl Response {
         response
     }
 
+    /// A page of the dashboard. Its script is ours and may ask only ourselves.
+    pub(super) fn dashboard(status: u16, page: &Html) -> Self {
+        let mut response = Self::html(status, page);
+        let policy = format!("{CONTENT_SECURITY_POLICY}; script-src 'self'; connect-src 'self'");
+        response.fields.set("Content-Security-Policy", policy);
+        response
+    }
+
     /// A page whose form's answer leads to a provider, and from there wherever the provider signs people in. Browsers
     /// hold every one of these redirects to the policy of the form's page.
     pub(super) fn form_to_provider(status: u16, page: &Html) -> Self {
@@ -111,9 +137,19 @@ impl Response {
         response
     }
 
-    /// A style sheet that changes only with the program.
+    /// A style sheet.
     pub(super) fn style(text: &'static str) -> Self {
-        let mut response = Self::new(200, "text/css; charset=utf-8", text.as_bytes().to_vec());
+        Self::asset("text/css; charset=utf-8", text)
+    }
+
+    /// A script.
+    pub(super) fn script(text: &'static str) -> Self {
+        Self::asset("text/javascript; charset=utf-8", text)
+    }
+
+    /// What changes only with the program.
+    fn asset(content_type: &str, text: &'static str) -> Self {
+        let mut response = Self::new(200, content_type, text.as_bytes().to_vec());
         response.fields.set("Cache-Control", "public, max-age=300");
         response
     }
@@ -180,8 +216,8 @@ impl Failure {
         Self::Answer(Box::new(Response::redirect(location)))
     }
 
-    /// The answer for the client. What went wrong inside is for the log only.
-    pub(super) fn into_response(self) -> Response {
+    /// The answer for the client, with a hint for who asks for one. What went wrong inside is for the log only.
+    pub(super) fn into_response(self, with_hint: bool) -> Response {
         match self {
             Self::Answer(response) => *response,
             Self::Refusal(refusal) => Response::json_with_status(refusal.status, &json!({"detail": refusal.detail})),
@@ -190,39 +226,54 @@ impl Failure {
                 &json!({"error": error.name().as_str(), "message": error.to_string()}),
             ),
             Self::Domain(AuthsomeError::Io(_)) => Response::json_with_status(500, &json!({"detail": INTERNAL})),
-            Self::Domain(error) => Response::json_with_status(
-                error.http_status(),
-                &json!({
+            Self::Domain(error) => {
+                let mut body = json!({
                     "error": error.name().as_str(),
                     "message": error.to_string(),
                     "provider": error.provider(),
                     "operation": error.operation(),
-                }),
-            ),
+                });
+                if let Some(hint) = error.hint().filter(|_| with_hint) {
+                    body["hint"] = Value::String(hint);
+                }
+                Response::json_with_status(error.http_status(), &body)
+            }
         }
     }
 }
 
 impl Failure {
     /// The same for a person in a browser, who would not read JSON.
-    pub(super) fn into_page(self) -> Response {
+    pub(super) fn into_page(self, next: NextStep<'_>) -> Response {
         let (status, what) = match &self {
-            Self::Answer(_) => return self.into_response(),
-            Self::Refusal(refusal) => {
-                (refusal.status, refusal.detail.as_str().unwrap_or("That does not fit").to_owned())
-            }
+            Self::Answer(_) => return self.into_response(false),
+            Self::Refusal(refusal) => (refusal.status, refusal.words()),
             Self::Domain(AuthsomeError::Io(_)) => (500, INTERNAL.to_owned()),
             Self::Domain(error) => (error.http_status(), error.message()),
         };
-        Response::html(status, &pages::failure(refusal_title(status), &what, "Start again from your terminal."))
+        Response::html(status, &pages::failure(refusal_title(status), &what, next))
+    }
+}
+
+impl Refusal {
+    /// The detail for a person: the contract's texts for paths and methods say nothing to one.
+    fn words(&self) -> String {
+        match (self.status, &self.detail) {
+            (404, Value::String(detail)) if detail == "Not Found" => "There is no page at this address.".to_owned(),
+            (401, _) => "You are not signed in any more.".to_owned(),
+            (405, _) => "This address takes a form: go back to the page that has it.".to_owned(),
+            (_, Value::String(detail)) => detail.clone(),
+            _ => "That does not fit".to_owned(),
+        }
     }
 }
 
 /// What a status means to a person.
 fn refusal_title(status: u16) -> &'static str {
     match status {
-        401 | 403 => "Not for this browser",
-        404 => "Nothing here",
+        401 => "Sign in first",
+        403 => "Not for this browser",
+        404 | 405 => "Nothing here",
         500.. => "That went wrong",
         _ => "That did not work",
     }

@@ -1,26 +1,49 @@
-//! The pages of the daemon: server-rendered, script-free, one design. Pure functions from facts to HTML.
+//! The pages of the daemon: server-rendered, one design. Pure functions from facts to HTML.
 //!
-//! Every value goes through [`Html`], which escapes by construction. The pages work without scripts, from a 360 px
-//! phone to a wide desktop, light and dark, by keyboard and by screen reader.
+//! Every value goes through [`Html`], which escapes by construction. The pages work without scripts, which
+//! only sharpen the dashboard, from a 360 px phone to a wide desktop, light and dark, by keyboard and by screen reader.
 
+mod activity;
+mod agents;
+mod audit;
+mod connection;
+mod events;
+mod found;
 mod html;
 mod layout;
 mod login;
+mod overview;
+mod parts;
+mod people;
+mod provider;
+mod provider_form;
+mod providers;
+mod reference;
+mod settings;
+mod state;
 
+pub(super) use activity::{Activity, Span};
+pub(super) use agents::{AgentFacts, AgentPage, AgentsFacts, agent, agents, place as agent_place};
+pub(super) use audit::{AuditFacts, Choices, audit};
+pub(super) use connection::{Change, ConnectionFacts, Place, User, connection, no_connection, secret_name, secrets};
+pub(super) use found::Found;
 pub(super) use html::Html;
-pub(super) use layout::{CONTENT_SECURITY_POLICY, STYLE, STYLE_PATH, page};
-pub(super) use login::{DevicePage, device, failure, input, success, waiting};
+pub(super) use layout::{
+    CONTENT_SECURITY_POLICY, Frame, SCRIPT, SCRIPT_PATH, STYLE, STYLE_PATH, Section, dashboard, page,
+};
+pub(super) use login::{DevicePage, NextStep, device, failure, input, success, waiting};
+pub(super) use overview::{Lately, OverviewFacts, ProviderCount, overview};
+pub(super) use parts::Note;
+pub(super) use people::{Invitation, PeopleFacts, PersonFacts, people};
+pub(super) use provider::{AdminFacts, ClientForm, ProviderFacts, provider};
+pub(super) use provider_form::{DEFINITION, DefinitionForm, Draft, DraftKind, FIELDS, KIND, Problem, provider_form};
+pub(super) use providers::{ProviderKind, ProviderRow, ProvidersFacts, providers};
+pub(super) use reference::reference;
+pub(super) use settings::{ServerFacts, SettingsFacts, settings};
+pub(super) use state::{ConnectionRow, Ends, State};
 
+use self::parts::{button, note};
 use crate::secret::Secret;
-
-/// A note at the top of a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Note<'a> {
-    /// It went well.
-    Good(&'a str),
-    /// It went wrong, or could.
-    Bad(&'a str),
-}
 
 /// What the sign-in page needs.
 #[derive(Debug)]
@@ -33,6 +56,8 @@ pub(super) struct SignIn<'a> {
     pub(super) register_first: bool,
     /// Whether somebody may register, and what it takes.
     pub(super) registration: Registration,
+    /// Whether this is the person's own machine.
+    pub(super) is_local: bool,
 }
 
 /// What it takes to make an account.
@@ -68,6 +93,13 @@ pub(super) fn sign_in(facts: &SignIn<'_>) -> Html {
     if let Some(error) = facts.error {
         note(&mut body, Note::Bad(error));
     }
+    if facts.is_local {
+        body.element("p", &[], |html| {
+            html.text("On this machine, run ");
+            html.element("code", &[], |html| html.text("authsome ui"));
+            html.text(" in a terminal: it signs this browser in, without a password.");
+        });
+    }
     let mut forms = [Html::new(), Html::new()];
     sign_in_form(&mut forms[0], facts);
     register_form(&mut forms[1], facts);
@@ -98,6 +130,9 @@ fn register_form(html: &mut Html, facts: &SignIn<'_>) {
             html.void("input", &[("type", "hidden"), ("name", "next"), ("value", facts.next)]);
             credentials(html, "register", "new-password");
             let (name, label) = match facts.registration {
+                Registration::SetupToken | Registration::Invitation if facts.is_local => {
+                    ("setup_token", "Token (the line in server/bootstrap.token of the home)")
+                }
                 Registration::SetupToken => ("setup_token", "Setup token (the daemon printed it at its first start)"),
                 Registration::Invitation => ("invitation", "Invitation (ask an administrator of this server)"),
                 Registration::Open => ("", ""),
@@ -179,46 +214,6 @@ pub(super) fn confirm_sign_in(token: &Secret, email: &str) -> Html {
     page("Sign in?", None, &body)
 }
 
-/// The first page of somebody who is signed in.
-pub(super) fn home(email: &str, connections: &[(String, String, &str)]) -> Html {
-    let mut body = Html::new();
-    body.element("h1", &[], |html| html.text("Connections"));
-    if connections.is_empty() {
-        body.element("p", &[], |html| html.text("Nothing is connected yet. Connect something from your terminal:"));
-        body.element("pre", &[], |html| html.text("authsome login openai"));
-    } else {
-        body.element("table", &[], |html| {
-            html.element("thead", &[], |html| row(html, "th", &["Provider", "Connection", "Status"]));
-            html.element("tbody", &[], |html| {
-                for (provider, connection, status) in connections {
-                    row(html, "td", &[provider, connection, status]);
-                }
-            });
-        });
-    }
-    page("Connections", Some(email), &body)
-}
-
-fn row(html: &mut Html, cell: &'static str, texts: &[&str]) {
-    html.element("tr", &[], |html| {
-        for text in texts {
-            html.element(cell, &[], |html| html.text(text));
-        }
-    });
-}
-
-fn note(html: &mut Html, note: Note<'_>) {
-    let (class, role, text) = match note {
-        Note::Good(text) => ("note good", "status", text),
-        Note::Bad(text) => ("note bad", "alert", text),
-    };
-    html.element("p", &[("class", class), ("role", role)], |html| html.text(text));
-}
-
-fn button(html: &mut Html, label: &str) {
-    html.element("button", &[("type", "submit")], |html| html.text(label));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,9 +233,9 @@ mod tests {
         }
     }
 
-    const HOSTILE: &str = "\"><script>alert(1)</script>&'`";
+    pub(super) const HOSTILE: &str = "\"><script>alert(1)</script>&'`";
 
-    fn is_inert(html: &Html) {
+    pub(super) fn is_inert(html: &Html) {
         let text = html.as_str();
         assert!(!text.contains("<script"), "{text}");
         assert!(!text.contains(HOSTILE), "{text}");
@@ -268,8 +263,10 @@ mod tests {
             ..form()
         };
         is_inert(&input(&form, Some(HOSTILE), Some(HOSTILE)));
-        is_inert(&success(HOSTILE, HOSTILE, Some(HOSTILE)));
-        is_inert(&failure(HOSTILE, HOSTILE, HOSTILE));
+        is_inert(&success(HOSTILE, HOSTILE, Some(HOSTILE), None));
+        is_inert(&success(HOSTILE, HOSTILE, Some(HOSTILE), Some(HOSTILE)));
+        is_inert(&failure(HOSTILE, HOSTILE, NextStep::Do(HOSTILE)));
+        is_inert(&failure(HOSTILE, HOSTILE, NextStep::Visit(HOSTILE)));
         is_inert(&waiting(HOSTILE, HOSTILE, Some(&format!("https://{HOSTILE}"))));
         is_inert(&device(&DevicePage {
             provider: HOSTILE,
@@ -279,13 +276,14 @@ mod tests {
             minutes_left: 5,
         }));
         for registration in [Registration::SetupToken, Registration::Invitation, Registration::Open] {
-            is_inert(&sign_in(&SignIn { next: HOSTILE, error: Some(HOSTILE), register_first: true, registration }));
+            let facts =
+                SignIn { next: HOSTILE, error: Some(HOSTILE), register_first: true, registration, is_local: true };
+            is_inert(&sign_in(&facts));
         }
         let facts =
             ClaimPage { token: HOSTILE, handle: HOSTILE, did: HOSTILE, email: HOSTILE, export_by_default: true };
         is_inert(&claim(&facts));
         is_inert(&confirm_sign_in(&Secret::new(HOSTILE.to_owned()), HOSTILE));
-        is_inert(&home(HOSTILE, &[(HOSTILE.to_owned(), HOSTILE.to_owned(), HOSTILE)]));
     }
 
     #[test]

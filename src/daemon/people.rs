@@ -18,14 +18,18 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 pub(super) use accounts::{AccountError, NewAccount};
-pub(super) use claims::claim_url;
+pub(super) use claims::{claim_url, is_local_owner};
+#[cfg(test)]
+pub(super) use passwords::VERIFIED;
 pub(super) use sessions::UI_COOKIE;
 
 use self::throttle::Throttle;
+use crate::broker::{Actor, AuditLog};
 use crate::clock::Clock;
 use crate::error::{AuthsomeError, Result};
-use crate::model::{Claim, ClaimStatus, IdentityRecord, Principal};
+use crate::model::{AuditEvent, AuditSource, Claim, ClaimStatus, IdentityRecord, Principal};
 use crate::paths::hex;
+use crate::secret::Secret;
 use crate::vault::{Vault, VaultWrite};
 
 /// Identities remembered at once; beyond it the memory starts afresh.
@@ -34,10 +38,13 @@ const CACHED: usize = 10_000;
 /// The people and identities of one daemon.
 pub(super) struct People {
     vault: Arc<Vault>,
+    audit: AuditLog,
     clock: Clock,
     cache: RwLock<Cache>,
     /// One writer at a time: "read, decide, write" must not be interleaved.
     writing: Mutex<()>,
+    /// The newest claim token of each key, and when it was made.
+    claim_tokens: Mutex<HashMap<String, (i64, Secret)>>,
     throttle: Throttle,
 }
 
@@ -62,6 +69,17 @@ impl Known {
     pub(super) fn status(&self) -> ClaimStatus {
         self.claim.as_ref().map_or(ClaimStatus::ClaimRequired, |claim| claim.status)
     }
+
+    /// Whether `principal_id` has it.
+    pub(super) fn is_of(&self, principal_id: &str) -> bool {
+        self.claim.as_ref().is_some_and(|claim| claim.principal_id == principal_id)
+    }
+
+    /// The identity as somebody who owns a vault, once it is claimed.
+    pub(super) fn actor(&self) -> Option<Actor> {
+        let (claim, principal) = (self.claim.as_ref()?, self.principal.as_ref()?);
+        Some(Actor { identity: Some(self.record.handle.clone()), grants: claim.grants, ..Actor::person(principal) })
+    }
 }
 
 impl fmt::Debug for People {
@@ -74,11 +92,13 @@ impl People {
     /// The people in `vault`.
     pub(super) fn new(vault: Arc<Vault>, clock: Clock) -> Self {
         Self {
+            audit: AuditLog::new(Arc::clone(&vault), clock.clone()),
             vault,
             throttle: Throttle::new(clock.clone()),
             clock,
             cache: RwLock::default(),
             writing: Mutex::default(),
+            claim_tokens: Mutex::default(),
         }
     }
 
@@ -132,15 +152,16 @@ impl People {
         self.vault.list(PRINCIPALS)?.iter().filter_map(|key| self.read(key).transpose()).collect()
     }
 
-    /// Every identity of `principal_id`, in the order of handles.
+    /// Every identity that somebody claimed, in the order of handles.
+    pub(super) fn identities(&self) -> Result<Vec<Arc<Known>>> {
+        let claims = self.vault.list(CLAIMS)?;
+        claims.iter().filter_map(|key| self.known(&key[CLAIMS.len()..]).transpose()).collect()
+    }
+
+    /// Those of `principal_id`.
     pub(super) fn identities_of(&self, principal_id: &str) -> Result<Vec<Arc<Known>>> {
-        let mut found = Vec::new();
-        for key in self.vault.list(CLAIMS)? {
-            if let Some(known) = self.known(&key[CLAIMS.len()..])? {
-                let owner = known.claim.as_ref().map(|claim| claim.principal_id.as_str());
-                found.extend((owner == Some(principal_id)).then_some(known));
-            }
-        }
+        let mut found = self.identities()?;
+        found.retain(|known| known.is_of(principal_id));
         Ok(found)
     }
 
@@ -152,9 +173,16 @@ impl People {
         Ok(current.filter(|current| current.record.did == known.record.did && owner(current) == owner(known)))
     }
 
-    /// Writes, and forgets what was remembered: also when the store failed, since it may have written all the same.
-    fn write(&self, writes: &[VaultWrite<'_>]) -> Result<bool> {
-        let written = self.vault.apply(writes);
+    /// Writes, and what is noted of it by whom, as one step. Forgets what was remembered: also when the store failed,
+    /// since it may have written all the same.
+    fn write(
+        &self,
+        by: Option<&Actor>,
+        event: impl Into<Option<AuditEvent>>,
+        writes: &[VaultWrite<'_>],
+    ) -> Result<bool> {
+        let noted = self.audit.prepare(AuditSource::Internal, by, event.into().into_iter().collect());
+        let written = self.vault.apply(&writes.iter().copied().chain(noted.writes()).collect::<Vec<_>>());
         self.forget_cached();
         written
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::serve::log;
 use crate::broker::{Broker, DeviceStep};
 use crate::error::Result;
-use crate::limits::{DAEMON_GRACE, DEVICE_POLLERS, DEVICE_POLLERS_EACH, DEVICE_SLOW_DOWN, ENGINE_STACK_BYTES};
+use crate::limits::{DAEMON_GRACE, DAEMON_STACK_BYTES, DEVICE_POLLERS, DEVICE_POLLERS_EACH, DEVICE_SLOW_DOWN};
 use crate::model::{AuthSession, SessionStatus};
 
 /// What a login is told that finds no place.
@@ -92,7 +92,7 @@ impl Pollers {
         watched.logins.insert(id.to_owned(), login.principal_id);
         drop(watched);
         let (shared, watching) = (Arc::clone(&self.shared), id.to_owned());
-        let builder = thread::Builder::new().name("device-login".to_owned()).stack_size(ENGINE_STACK_BYTES);
+        let builder = thread::Builder::new().name("device-login".to_owned()).stack_size(DAEMON_STACK_BYTES);
         let started = builder.spawn(move || {
             if catch_unwind(AssertUnwindSafe(|| shared.ask_until_it_ends(&watching))).is_err() {
                 log("a device login is not asked about any more: its thread panicked");

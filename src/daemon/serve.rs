@@ -12,8 +12,7 @@ use nix::sys::signal::{SigSet, Signal};
 use serde_json::json;
 
 use super::context::{Encryption, State};
-use super::engine::Handler;
-use super::gate::{Gate, Limits};
+use super::gate::{Gate, Handler, Limits};
 use super::people::People;
 use super::pollers::Pollers;
 use super::server;
@@ -24,7 +23,7 @@ use crate::error::{AuthsomeError, Result};
 use crate::identity::Verifier;
 use crate::limits::{DAEMON_GRACE, REFRESH_GRACE, SMALL_FILE_BYTES, STORE_LOCK_PATIENCE};
 use crate::net::NetSettings;
-use crate::paths::{Home, create_private, create_private_dir, hex, read_limited, write_private};
+use crate::paths::{Home, create_private, create_private_dir, hex, read_limited, write_fleeting, write_private};
 use crate::provider::Registry;
 use crate::secret::random_bytes;
 use crate::store::{Store, StoreError, open_embedded};
@@ -189,6 +188,9 @@ fn listen_again(home: &Home, host: &str) -> Result<TcpListener> {
 /// What a first person needs: the bootstrap token of a local daemon, the setup token of a hosted one.
 fn introduce(home: &Home, settings: &Settings, people: &People) -> Result<()> {
     if settings.is_local {
+        if home.bootstrap_token().exists() {
+            return Ok(()); // to make it and find that out would cost a write to the disk
+        }
         let token = format!("{}\n", hex(&random_bytes::<32>()));
         return match create_private(&home.bootstrap_token(), token.as_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
@@ -203,7 +205,7 @@ fn introduce(home: &Home, settings: &Settings, people: &People) -> Result<()> {
 
 fn announce(home: &Home, state: &State, host: &str, port: u16) -> Result<()> {
     let pid = std::process::id();
-    write_private(&home.daemon_pid(), format!("{pid}\n").as_bytes())?;
+    write_fleeting(&home.daemon_pid(), format!("{pid}\n").as_bytes())?;
     let facts = json!({
         "pid": pid,
         "host": host,
@@ -213,7 +215,7 @@ fn announce(home: &Home, state: &State, host: &str, port: u16) -> Result<()> {
         "started_at": state.clock.now(),
     });
     let text = serde_json::to_vec_pretty(&facts).unwrap_or_default();
-    Ok(write_private(&home.daemon_json(), &text)?)
+    Ok(write_fleeting(&home.daemon_json(), &text)?)
 }
 
 fn withdraw(home: &Home) {
@@ -254,5 +256,7 @@ impl Sweeper {
 /// One line of the daemon's log, with the time.
 #[allow(clippy::print_stderr)] // the log of a daemon is its stderr
 pub(super) fn log(line: &str) {
-    eprintln!("{} {line}", Clock::system().now());
+    // In one piece, so that lines of several threads do not mix.
+    let line = format!("{} {line}\n", Clock::system().now());
+    eprint!("{line}");
 }

@@ -20,20 +20,21 @@ pub(super) fn answer(state: &State, request: &Request) -> Response {
         Ok(Ok(response)) => response,
         Ok(Err(failure)) => {
             report(request, &failure);
-            if is_for_a_person(request) { failure.into_page() } else { failure.into_response() }
+            let mut refused = if request.wants_html() && router::is_page(request.path()) {
+                failure.into_page(request.next_step())
+            } else {
+                failure.into_response(request.wants_hints())
+            };
+            if refused.status == 405 {
+                refused.fields.push("Allow", router::allowed(request.path())); // RFC 9110 section 15.5.6
+            }
+            refused
         }
         Err(_) => {
             log(&format!("{}: a handler panicked", name(request)));
             Response::json_with_status(500, &json!({"detail": INTERNAL}))
         }
     }
-}
-
-/// Whether a browser shows the answer: it asks for a page, at an address of pages. A provider leads people to the
-/// callback.
-fn is_for_a_person(request: &Request) -> bool {
-    let path = request.path();
-    request.wants_html() && (!path.starts_with("/api/") || path.starts_with("/api/auth/callback/"))
 }
 
 fn serve(state: &State, request: &Request) -> Result<Response, Failure> {

@@ -29,7 +29,7 @@ impl Settings {
     /// `Usage` for a base URL that is none.
     pub(super) fn from_env(host: &str, port: u16) -> Result<Self> {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let is_on = |name: &str| set(name).is_some_and(|value| matches!(value.as_str(), "1" | "true" | "yes" | "on"));
+        let is_on = |name: &str| set(name).is_some_and(|value| is_yes(&value));
         let own_url =
             format!("http://{}:{port}", if host.contains(':') { format!("[{host}]") } else { host.to_owned() });
         let base_url = match set("AUTHSOME_BASE_URL") {
@@ -51,7 +51,7 @@ impl Settings {
                 .unwrap_or_default(),
             open_registration: is_on("AUTHSOME_OPEN_REGISTRATION"),
             compat: set("AUTHSOME_COMPAT").is_some_and(|version| version == "0.7" || version.starts_with("0.7.")),
-            export_by_default: set("AUTHSOME_DEFAULT_EXPORT").is_none_or(|value| value != "off"),
+            export_by_default: set("AUTHSOME_DEFAULT_EXPORT").is_none_or(|value| is_yes(&value)),
         })
     }
 
@@ -59,6 +59,11 @@ impl Settings {
     pub(super) fn is_https(&self) -> bool {
         self.base_url.starts_with("https://")
     }
+}
+
+/// Whether a switch is on. Whatever else stands there, it is off: every switch opens something.
+fn is_yes(value: &str) -> bool {
+    ["1", "true", "yes", "on"].iter().any(|yes| value.trim().eq_ignore_ascii_case(yes))
 }
 
 fn check_base_url(url: &str) -> Result<String> {
@@ -101,4 +106,19 @@ pub(super) fn without_port(authority: &str) -> &str {
 pub(super) fn is_loopback_name(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_is_on_only_when_it_says_so() {
+        for yes in ["1", "true", "True", "yes", "ON", " on "] {
+            assert!(is_yes(yes), "{yes}");
+        }
+        for no in ["off", "Off", "0", "false", "no", "none", "-"] {
+            assert!(!is_yes(no), "{no}");
+        }
+    }
 }

@@ -2,9 +2,11 @@
 
 mod accounts;
 mod callers;
+mod description;
 mod identities;
 mod logins;
 mod scene;
+
 mod signin;
 mod surface;
 
@@ -89,7 +91,9 @@ impl Daemon {
     }
 
     fn answer(&self, request: &Request) -> Response {
-        server::answer(&self.state, request)
+        let answer = server::answer(&self.state, request);
+        description::check(request, &answer);
+        answer
     }
 
     /// Sends a request that nobody signed.
@@ -111,7 +115,7 @@ impl Daemon {
 
     fn registered(&self, handle: &str) -> Agent<'_> {
         let agent = self.stranger(handle);
-        self.people().register(handle, &agent.key.did()).expect("registers");
+        self.people().register(handle, &agent.key.did(), None).expect("registers");
         agent
     }
 
@@ -131,7 +135,7 @@ impl Daemon {
 
     /// A browser in which `principal` is signed in.
     fn browser(&self, principal: &Principal) -> Browser<'_> {
-        let handle = self.people().open_session(principal, self.state.settings.port).expect("opens");
+        let handle = self.people().test_only_session(principal, self.state.settings.port);
         Browser { daemon: self, cookie: format!("other=1; authsome_ui_session={handle}") }
     }
 }

@@ -74,17 +74,17 @@ impl Verifier {
         Ok(Proof { handle: handle.to_owned(), did: did.to_owned(), jti: jti.to_owned(), exp })
     }
 
-    /// Uses `proof` up. Of several callers with the same proof, one succeeds.
+    /// Uses `proof` up, on account of `holder`. Of several callers with the same proof, one succeeds.
     ///
     /// # Errors
-    /// [`PopError::Replayed`] when it was used before, [`PopError::Full`] when no more can be remembered, and an
-    /// expired `exp` when the proof ended since it was checked.
-    pub fn remember(&self, proof: &Proof, now: Timestamp) -> Result<(), PopError> {
+    /// [`PopError::Replayed`] when it was used before, [`PopError::Full`] when no more of this holder can be remembered,
+    /// and an expired `exp` when the proof ended since it was checked.
+    pub fn remember(&self, proof: &Proof, holder: &str, now: Timestamp) -> Result<(), PopError> {
         if proof.exp <= now.unix() {
             return Err(PopError::Claim { claim: "exp", fault: ClaimFault::Past });
         }
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.insert(&proof.jti, proof.exp, now.unix()).map_err(|reason| match reason {
+        used.insert(&proof.jti, holder, proof.exp, now.unix()).map_err(|reason| match reason {
             NotRemembered::Replayed => PopError::Replayed,
             NotRemembered::Full => PopError::Full,
         })

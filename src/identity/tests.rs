@@ -117,10 +117,10 @@ fn what_we_sign_passes_once() {
         let proof = verifier.check(&request, at(NOW)).expect(path_query);
         assert_eq!((proof.handle.as_str(), &proof.did, proof.exp), ("calm-fox", &key.did(), NOW + 60));
         assert_eq!(verifier.check(&request, at(NOW)).as_ref(), Ok(&proof), "a check uses nothing up");
-        assert_eq!(verifier.remember(&proof, at(NOW)), Ok(()));
-        assert_eq!(verifier.remember(&proof, at(NOW + 59)), Err(PopError::Replayed));
+        assert_eq!(verifier.remember(&proof, "fox", at(NOW)), Ok(()));
+        assert_eq!(verifier.remember(&proof, "fox", at(NOW + 59)), Err(PopError::Replayed));
         assert_eq!(
-            verifier.remember(&proof, at(NOW + 60)),
+            verifier.remember(&proof, "fox", at(NOW + 60)),
             Err(PopError::Claim { claim: "exp", fault: Past }),
             "it ended between check and use"
         );
@@ -406,12 +406,13 @@ fn of_many_who_use_one_proof_one_succeeds() {
     let verifier = Verifier::new(at(NOW));
     let proof = Proof { handle: "calm-fox".into(), did: DID.into(), jti: "one".into(), exp: NOW + 60 };
     let uses = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| verifier.remember(&proof, at(NOW)).is_ok())).collect();
+        let threads: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| verifier.remember(&proof, "fox", at(NOW)).is_ok())).collect();
         threads.into_iter().map(|thread| thread.join().expect("no panic")).filter(|used| *used).count()
     });
     assert_eq!(uses, 1);
     let elsewhere = Proof { handle: "other".into(), did: "other".into(), ..proof };
-    assert_eq!(verifier.remember(&elsewhere, at(NOW)), Err(PopError::Replayed), "one name space for everybody");
+    assert_eq!(verifier.remember(&elsewhere, "fox", at(NOW)), Err(PopError::Replayed), "one name space for everybody");
 }
 
 #[test]

@@ -34,6 +34,20 @@ pub struct AuditEvent {
     pub metadata: Map<String, Value>,
 }
 
+impl AuditEvent {
+    /// Something that went well.
+    pub fn success(name: &str) -> Self {
+        Self { event: name.to_owned(), status: Some("success".to_owned()), ..Self::default() }
+    }
+
+    /// The same with one more fact.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.metadata.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
 /// An entry of the log. Metadata stands beside the fixed fields, never over one of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AuditEntry {

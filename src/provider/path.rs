@@ -72,6 +72,19 @@ pub(super) fn judge(path: &str, region: usize) -> Result<(), PathFault> {
     Ok(())
 }
 
+/// The decoded segments of a request target's path, all of which have to mean what they say. A slash at its end counts for
+/// nothing: many servers do not mind it.
+///
+/// # Errors
+/// What cannot be compared.
+pub fn plain_segments(path_query: &str) -> Result<Vec<Vec<u8>>, PathFault> {
+    let path = path_of(path_query);
+    judge(path, usize::MAX)?;
+    let mut segments: Vec<_> = path.split('/').skip(1).map(|segment| decode_once(segment.as_bytes())).collect();
+    segments.pop_if(|last| last.is_empty());
+    Ok(segments)
+}
+
 /// Whether any segment of `path` is `.` or `..`, plain or in disguise.
 pub(super) fn has_dots(path: &str) -> bool {
     path.split('/').any(is_dots_in_disguise)

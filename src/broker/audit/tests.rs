@@ -51,6 +51,19 @@ fn no_spelling_of_a_fixed_field_covers_it() {
 }
 
 #[test]
+fn an_entry_is_small_whatever_a_client_says() {
+    let log = log();
+    let mut large = event("backup.done");
+    for number in 0..100 {
+        large.metadata.insert(format!("{number:03}{}", "é".repeat(600)), json!("é".repeat(600)));
+    }
+    log.record(AuditSource::External, Some(&actor()), vec![large]).expect("writes");
+    let (entries, _) = log.page(&AuditQuery { limit: 1, ..AuditQuery::default() }).expect("a page");
+    let size = serde_json::to_vec(&entries[0]).expect("is JSON").len();
+    assert!((MAX_METADATA / 2..MAX_METADATA + 1024).contains(&size), "{size}");
+}
+
+#[test]
 fn events_of_clients_do_not_push_ours_out() {
     let log = log();
     let ours = |name: &str| log.record(AuditSource::Internal, Some(&actor()), vec![event(name)]).expect("writes");
@@ -74,4 +87,13 @@ fn events_of_clients_do_not_push_ours_out() {
     assert_eq!(names(&log)[0], "provider.login 29");
     let own = AuditQuery { limit: MAX_PAGE, principal_id: Some("principal_bob".to_owned()), ..AuditQuery::default() };
     assert_eq!(log.page(&own).expect("a page").0.len(), 20, "the index by principal fits");
+}
+
+#[test]
+fn what_strangers_do_pushes_nothing_of_a_persons_out() {
+    let log = log();
+    log.record(AuditSource::Internal, Some(&actor()), vec![event("credentials.exported")]).expect("writes");
+    log.record(AuditSource::Internal, None, vec![event("identity.created"); 30]).expect("writes");
+    log.trim_to(20).expect("trims");
+    assert_eq!(names(&log).last().map(String::as_str), Some("credentials.exported"));
 }

@@ -39,7 +39,7 @@ fn request(connection: &str) -> SessionRequest {
         scopes: None,
         base_url: None,
         force: true,
-        from_dashboard: false,
+        return_to: None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Whether a token is to be refreshed: a decision about a record and a point in time, and nothing else.
 
+use std::time::Duration;
+
 use super::Demand;
 use super::memory::{Failure, Memory};
 use crate::broker::resolve::is_alive;
@@ -40,7 +42,7 @@ pub(super) fn due(record: &ConnectionRecord, now: Timestamp, near_expiry_seconds
         return if is_usable { Due::Fresh } else { Due::Dead };
     }
     let memory = Memory::of(record);
-    let is_refused = demand == Demand::Rejected && !is_new(record, &memory, now);
+    let is_refused = is_refused(record, &memory, now, demand);
     if is_usable && !is_refused && !is_near_end(record, &memory, now, near_expiry_seconds) {
         return Due::Fresh;
     }
@@ -63,9 +65,18 @@ pub(super) fn is_usable(record: &ConnectionRecord, now: Timestamp) -> bool {
     is_there && is_alive(record, now)
 }
 
-/// Whether the token was got so short a time ago that it may not be the one that was refused.
-fn is_new(record: &ConnectionRecord, memory: &Memory, now: Timestamp) -> bool {
-    let pause = if memory.refreshed { REFUSED_SUCCESSOR_PAUSE } else { REFUSED_TOKEN_PAUSE };
+/// Whether to believe that the token is the one that was refused, and that a refresh may help. An upstream that refuses
+/// every token must not cause one at each request; and who does not say which token was refused may have had another.
+fn is_refused(record: &ConnectionRecord, memory: &Memory, now: Timestamp, demand: Demand) -> bool {
+    match demand {
+        Demand::Use => false,
+        Demand::Rejected | Demand::Refused(_) if memory.refreshed => !is_younger(record, REFUSED_SUCCESSOR_PAUSE, now),
+        Demand::Rejected => !is_younger(record, REFUSED_TOKEN_PAUSE, now),
+        Demand::Refused(_) => true,
+    }
+}
+
+fn is_younger(record: &ConnectionRecord, pause: Duration, now: Timestamp) -> bool {
     let pause = i64::try_from(pause.as_secs()).unwrap_or(i64::MAX);
     record.obtained_at.is_some_and(|at| (-CLOCK_SKEW_SECONDS..pause).contains(&(now.unix() - at.unix())))
 }

@@ -117,7 +117,7 @@ impl Task<'_> {
 
     /// Whether nothing but the upstream's refusal will ever tell that the token of `record` is over.
     fn is_known_dead(&self, record: &ConnectionRecord) -> bool {
-        record.expires_at.is_none() && self.demand_on(record) == Demand::Rejected
+        record.expires_at.is_none() && self.demand_on(record) != Demand::Use
     }
 
     /// Changes the record, while `is_it` says that it is the one whose token was spent, gives the lease back and notes

@@ -217,7 +217,8 @@ impl Scene {
         record.obtained_at = Some(self.clock.now().plus_seconds(-3600));
         change(&mut record);
         let entry = self.broker.entry("acme").expect("registered");
-        self.broker.store_new(&entry, record).expect("stores")
+        let noted = self.broker.noted(actor, event("provider.login", "acme", Some(name)));
+        self.broker.store_new(&entry, record, &noted).expect("stores")
     }
 
     fn record(&self) -> ConnectionRecord {

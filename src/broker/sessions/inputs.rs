@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::StoredSession;
-use crate::broker::Broker;
 use crate::broker::clients::ClientSettings;
+use crate::broker::{Actor, Broker};
 use crate::error::Result;
 use crate::model::{FlowType, InputField, OAuthSettings, ProviderDefinition};
 
@@ -62,11 +62,25 @@ impl Broker {
     }
 }
 
+impl Broker {
+    /// Whether `actor` cannot log in before an administrator has stored a client.
+    ///
+    /// # Errors
+    /// `StoreUnavailable`, `EncryptionUnavailable`.
+    pub fn waits_for_client(&self, actor: &Actor, definition: &ProviderDefinition) -> Result<bool> {
+        let asks = definition.oauth.as_ref().is_some_and(|oauth| asks_client(definition.flow, oauth));
+        if actor.is_admin() || !asks {
+            return Ok(false);
+        }
+        Ok(self.client(&definition.name)?.is_none_or(|client| client.client_id.is_none()))
+    }
+}
+
 /// Where browsers come back to: the usual path, and the one that was documented before it.
 pub(in crate::broker) const CALLBACK_PATHS: [&str; 2] = ["/api/auth/callback/oauth", "/auth/callback/oauth"];
 
 /// Where the provider sends the browser back to, as the definition says.
-pub(in crate::broker) fn redirect_uri(daemon_url: &str, oauth: Option<&OAuthSettings>) -> String {
+pub fn redirect_uri(daemon_url: &str, oauth: Option<&OAuthSettings>) -> String {
     let path = oauth.and_then(|oauth| oauth.redirect_path.as_deref()).unwrap_or(CALLBACK_PATHS[0]);
     format!("{daemon_url}{path}")
 }

@@ -14,7 +14,7 @@ fn a_session_takes_the_key_once_and_ends_in_time() {
             scopes: None,
             base_url: None,
             force,
-            from_dashboard: false,
+            return_to: None,
         };
         scene.broker.start_session(&admin(), request, HERE).expect("starts")
     };
@@ -48,7 +48,7 @@ fn start(scene: &Scene, provider: &str) -> StoredSession {
         scopes: None,
         base_url: None,
         force: true,
-        from_dashboard: false,
+        return_to: None,
     };
     let id = scene.broker.start_session(&admin(), request, HERE).expect("starts").id;
     scene.broker.session(&id).expect("reads").expect("there")

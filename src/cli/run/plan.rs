@@ -106,6 +106,7 @@ fn check_wanted(request: &PlanRequest, routes: &[OlderRoute]) -> Result<()> {
                 message: format!("[{name}] there is no connection to {name}"),
                 provider: Some(name.clone()),
                 operation: None,
+                hint: None,
             });
         }
     }

@@ -1,33 +1,19 @@
 //! Accounts in a browser: sign in, register, password, sign out, and the first page.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use serde_json::json;
 
-use crate::daemon::people::{AccountError, NewAccount, UI_COOKIE};
-use crate::daemon::{Context, Outcome, Response, pages};
+use crate::broker::Actor;
+use crate::daemon::form::Form;
+use crate::daemon::pages::Registration;
+use crate::daemon::people::{AccountError, NewAccount, UI_COOKIE, is_local_owner};
+use crate::daemon::{Context, Failure, Outcome, Response, pages};
 use crate::limits::SMALL_FILE_BYTES;
 use crate::model::{AuditEvent, Principal};
 use crate::paths::read_limited;
 use crate::percent::encode;
 use crate::secret::Secret;
-
-/// A form whose values are found by name.
-struct Form(Vec<(String, Secret)>);
-
-impl Form {
-    fn of(context: &Context<'_>) -> Result<Self, crate::daemon::Failure> {
-        context.form().map(Self)
-    }
-
-    fn text(&self, name: &str) -> &str {
-        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.expose())
-    }
-
-    fn secret(&self, name: &str) -> Secret {
-        Secret::new(self.text(name).to_owned())
-    }
-}
 
 /// A place on this server: one `/` at the start, nothing that a browser could read as another host.
 pub(super) fn local_place(place: &str) -> &str {
@@ -39,40 +25,59 @@ pub(super) fn local_place(place: &str) -> &str {
 }
 
 /// A path as a value in a query of ours: slashes may stay.
-pub(super) fn in_query(path: &str) -> String {
+pub(in crate::daemon) fn in_query(path: &str) -> String {
     encode(path).replace("%2F", "/")
 }
 
-/// The address whose attempts are slowed. `None` where a hosted daemon sees that of a reverse proxy: one guesser would
-/// lock everybody out.
-fn peer(context: &Context<'_>) -> Option<String> {
+/// The address whose attempts are slowed, and whose registrations give way to those of others: of IPv6 the network,
+/// which is what one customer has. `None` where a hosted daemon sees that of a reverse proxy: one guesser would lock
+/// everybody out.
+pub(in crate::daemon) fn peer(context: &Context<'_>) -> Option<String> {
     let peer = context.request.peer?.to_canonical();
     let is_near = match peer {
         IpAddr::V4(address) => address.is_loopback() || address.is_private(),
         IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
     };
     let is_proxy = is_near && !context.state.settings.is_local;
-    (!is_proxy).then(|| peer.to_string())
+    (!is_proxy).then(|| match peer {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => network(address).to_string(),
+    })
+}
+
+/// The first 64 bits (RFC 4291 section 2.5.4); the rest is the host's to choose.
+fn network(address: Ipv6Addr) -> Ipv6Addr {
+    Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))
 }
 
 /// `GET /login`
 pub(in crate::daemon) fn login_page(context: &Context<'_>) -> Outcome {
     let next = context.query("next").unwrap_or_default();
     let error = context.query("error").and_then(|code| error_text(&code));
-    let registration = if context.state.settings.open_registration || context.state.settings.compat {
-        pages::Registration::Open
-    } else if context.people().is_empty()? {
-        pages::Registration::SetupToken
-    } else {
-        pages::Registration::Invitation
-    };
+    let registration = registration(context)?;
     let facts = pages::SignIn {
         next: local_place(&next),
         error,
         register_first: context.query("tab").as_deref() == Some("register"),
         registration,
+        is_local: context.state.settings.is_local,
     };
     Ok(Response::html(200, &pages::sign_in(&facts)))
+}
+
+/// What it takes to make an account here. The first one is an administrator's: a server that is open is not given to
+/// whoever comes first.
+pub(in crate::daemon) fn registration(context: &Context<'_>) -> Result<Registration, Failure> {
+    let settings = &context.state.settings;
+    Ok(if settings.compat {
+        Registration::Open
+    } else if context.people().is_empty()? {
+        Registration::SetupToken
+    } else if settings.open_registration {
+        Registration::Open
+    } else {
+        Registration::Invitation
+    })
 }
 
 /// Errors travel as codes, so that nobody can put words on our page with a link.
@@ -84,7 +89,7 @@ const ERRORS: [(&str, AccountError); 5] = [
     ("slow_down", AccountError::SlowDown),
 ];
 
-fn error_text(code: &str) -> Option<&'static str> {
+pub(in crate::daemon) fn error_text(code: &str) -> Option<&'static str> {
     ERRORS.iter().find(|(known, _)| *known == code).map(|(_, error)| error.text())
 }
 
@@ -112,18 +117,15 @@ pub(in crate::daemon) fn register(context: &Context<'_>) -> Outcome {
     let form = Form::of(context)?;
     let next = local_place(form.text("next"));
     let token = ["setup_token", "invitation"].iter().map(|name| form.secret(name)).find(|token| !token.is_empty());
-    let settings = &context.state.settings;
+    let is_open = matches!(registration(context)?, Registration::Open);
     let new = NewAccount {
         email: form.text("email").to_owned(),
         password: form.secret("password"),
-        is_open: settings.open_registration || settings.compat || is_bootstrap(context, token.as_ref()),
+        is_open: is_open || is_bootstrap(context, token.as_ref()),
         token,
     };
     match context.people().make_account(&new, peer(context).as_deref()) {
-        Ok(principal) => {
-            context.broker().note(Some(&of(&principal)), event("account.registered"))?;
-            signed_in(context, &principal, next)
-        }
+        Ok(principal) => signed_in(context, &principal, next, (AuditEvent::success("account.login"), None)),
         Err(error) => refused(error, next, "register"),
     }
 }
@@ -132,50 +134,65 @@ pub(in crate::daemon) fn register(context: &Context<'_>) -> Outcome {
 fn is_bootstrap(context: &Context<'_>, token: Option<&Secret>) -> bool {
     let stored = read_limited(&context.state.home.bootstrap_token(), SMALL_FILE_BYTES);
     let (true, Some(token), Ok(stored)) = (context.state.settings.is_local, token, stored) else { return false };
+    let token = Secret::new(token.expose().trim().to_owned());
     !stored.trim_ascii().is_empty() && token.constant_time_eq(stored.trim_ascii())
+}
+
+/// The owner of this machine, who has set no password yet, by the token that only they can read: no identity must hold
+/// every permission for a person to get at their dashboard.
+fn by_bootstrap(context: &Context<'_>, email: &str, password: &Secret) -> Result<Option<Principal>, Failure> {
+    if !is_local_owner(email) || !is_bootstrap(context, Some(password)) {
+        return Ok(None);
+    }
+    let owner = context.people().local_owner()?;
+    Ok(Some(owner).filter(|owner| owner.password_hash.is_none()))
 }
 
 /// `POST /api/auth/login`
 pub(in crate::daemon) fn login(context: &Context<'_>) -> Outcome {
     let form = Form::of(context)?;
     let next = local_place(form.text("next"));
-    match context.people().sign_in(form.text("email"), &form.secret("password"), peer(context).as_deref()) {
-        Ok(principal) => {
-            context.broker().note(Some(&of(&principal)), event("account.login"))?;
-            signed_in(context, &principal, next)
-        }
+    let (email, password) = (form.text("email"), form.secret("password"));
+    if let Some(owner) = by_bootstrap(context, email, &password)? {
+        return signed_in(
+            context,
+            &owner,
+            next,
+            (AuditEvent::success("account.login").with("by", "bootstrap_token"), None),
+        );
+    }
+    match context.people().sign_in(email, &password, peer(context).as_deref()) {
+        Ok(principal) => signed_in(context, &principal, next, (AuditEvent::success("account.login"), None)),
         Err(error) => {
             // What was not tried is not noted: strangers must not be able to fill the log.
             if !matches!(error, AccountError::Inside(_) | AccountError::SlowDown) {
-                let mut failed = event("account.login_failed");
-                failed.status = Some("failed".to_owned());
-                context.broker().note(None, failed)?;
+                let failed = AuditEvent::success("account.login_failed");
+                context.broker().note(None, AuditEvent { status: Some("failed".to_owned()), ..failed })?;
             }
             refused(error, next, "login")
         }
     }
 }
 
-pub(super) fn event(name: &str) -> AuditEvent {
-    AuditEvent { event: name.to_owned(), status: Some("success".to_owned()), ..AuditEvent::default() }
-}
-
-/// The person as an actor.
-pub(super) fn of(principal: &Principal) -> crate::broker::Actor {
-    crate::broker::Actor {
-        identity: None,
-        principal_id: principal.principal_id.clone(),
-        vault_id: principal.vault_id.clone(),
-        role: principal.role,
-        grants: crate::model::Grants::default(),
+/// A new session for `principal`; `by`: what let them in, and the key of the agent that did. What this browser had
+/// before ends.
+pub(super) fn signed_in(
+    context: &Context<'_>,
+    principal: &Principal,
+    next: &str,
+    by: (AuditEvent, Option<&str>),
+) -> Outcome {
+    let (port, before) = (context.state.settings.port, context.request.cookie(UI_COOKIE));
+    match context.people().open_session(principal, port, before, by)? {
+        Some(handle) => Ok(with_session(context, &handle, next)),
+        None => refused(AccountError::WrongCredentials, next, "login"),
     }
 }
 
-pub(super) fn signed_in(context: &Context<'_>, principal: &Principal, next: &str) -> Outcome {
-    let handle = context.people().open_session(principal, context.state.settings.port)?;
+fn with_session(context: &Context<'_>, handle: &str, next: &str) -> Response {
     let mut response = Response::redirect(next);
-    response.set_cookie(&cookie(context, &handle, ""));
-    Ok(response)
+    response.set_cookie(&cookie(context, handle, ""));
+    response
 }
 
 fn cookie(context: &Context<'_>, handle: &str, end: &str) -> String {
@@ -190,13 +207,10 @@ pub(in crate::daemon) fn password(context: &Context<'_>) -> Outcome {
     let separator = if next.contains('?') { '&' } else { '?' };
     let Some(principal_id) = context.browser_principal()? else { return Ok(Response::redirect("/login")) };
     let Some(principal) = context.principal(&principal_id)? else { return Ok(Response::redirect("/login")) };
-    let changed =
-        context.people().change_password(&principal, &form.secret("current_password"), &form.secret("new_password"));
-    match changed {
-        Ok(()) => {
-            context.broker().note(Some(&of(&principal)), event("account.password_changed"))?;
-            signed_in(context, &principal, &format!("{next}{separator}password_changed=1"))
-        }
+    let (old, new) = (form.secret("current_password"), form.secret("new_password"));
+    let (peer, port) = (peer(context), context.state.settings.port);
+    match context.people().change_password(&principal, (&old, &new), peer.as_deref(), port) {
+        Ok(handle) => Ok(with_session(context, &handle, &format!("{next}{separator}password_changed=1"))),
         Err(AccountError::Inside(error)) => Err(error.into()),
         Err(error) => {
             let code = error_code(&error).unwrap_or("refused");
@@ -218,24 +232,14 @@ pub(in crate::daemon) fn logout(context: &Context<'_>) -> Outcome {
 
 /// `POST /api/invitations`: a token with which somebody may make an account.
 pub(in crate::daemon) fn invite(context: &Context<'_>) -> Outcome {
-    let token = context.people().invite()?;
-    context.broker().note(Some(&context.actor()?), event("account.invited"))?;
-    let url = format!("{}/login?tab=register", context.base_url());
+    let (token, url) = new_invitation(context, &context.actor()?)?;
     Ok(Response::json(&json!({"invitation": token.expose(), "url": url})))
 }
 
-/// `GET /`
-pub(in crate::daemon) fn home(context: &Context<'_>) -> Outcome {
-    let Some(principal_id) = context.browser_principal()? else { return Ok(Response::redirect("/login")) };
-    let Some(principal) = context.principal(&principal_id)? else { return Ok(Response::redirect("/login")) };
-    let listing = context.broker().listing(&of(&principal))?;
-    let rows: Vec<_> = listing
-        .providers
-        .into_iter()
-        .flat_map(|of| of.records)
-        .map(|record| (record.provider, record.connection_name, record.status.as_str()))
-        .collect();
-    Ok(Response::html(200, &pages::home(&principal.email, &rows)))
+/// A new invitation, and where it is good.
+pub(in crate::daemon) fn new_invitation(context: &Context<'_>, actor: &Actor) -> Result<(Secret, String), Failure> {
+    let token = context.people().invite(actor)?;
+    Ok((token, format!("{}/login?tab=register", context.base_url())))
 }
 
 /// `GET /assets/style.css`

@@ -1,9 +1,9 @@
 //! `/api/audit/events`: reading for the owner, writing for clients.
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use crate::broker::{AuditQuery, Cursor, MAX_PAGE};
+use crate::broker::{Actor, AuditQuery, Cursor, MAX_PAGE};
 use crate::daemon::{Context, Outcome, Refusal, Response};
 use crate::model::{AuditEvent, AuditSource};
 
@@ -17,24 +17,38 @@ pub(in crate::daemon) fn list(context: &Context<'_>) -> Outcome {
         Some(text) => text.parse::<i64>().map_err(|_| not_an_integer())?,
     };
     let limit = usize::try_from(limit.max(1)).unwrap_or(1).min(MAX_PAGE);
-    let cursor = match context.query("cursor").filter(|text| !text.is_empty()) {
+    let cursor = match given(context, "cursor") {
         None => None,
         Some(text) => Some(Cursor::parse(&text).ok_or_else(|| Refusal::new(422, "Invalid cursor"))?),
     };
-    let identity = context.query("identity").filter(|handle| !handle.is_empty());
-    if let Some(handle) = identity.as_deref().filter(|_| !actor.is_admin())
+    let query = AuditQuery { limit, cursor, ..filter(context, &actor) };
+    if let Some(handle) = query.identity.as_deref().filter(|_| !actor.is_admin())
         && context.owner_of(handle)?.as_deref() != Some(actor.principal_id.as_str())
     {
         return Err(Refusal::new(403, "This identity belongs to somebody else").into());
     }
-    let principal_id = (!actor.is_admin()).then(|| actor.principal_id.clone());
-    let query = AuditQuery { limit, cursor, principal_id, identity };
     let (entries, next) = context.broker().audit().page(&query)?;
     Ok(Response::json(&json!({
         "entries": entries,
         "next_cursor": next.map(|cursor| cursor.to_string()),
         "scope": if actor.is_admin() { "global" } else { "principal" },
     })))
+}
+
+/// A query parameter; an empty one is none.
+pub(in crate::daemon) fn given(context: &Context<'_>, name: &str) -> Option<String> {
+    context.query(name).filter(|text| !text.is_empty())
+}
+
+/// Which entries a request asks for, of those that `actor` may see: administrators all, others their own.
+pub(in crate::daemon) fn filter(context: &Context<'_>, actor: &Actor) -> AuditQuery {
+    AuditQuery {
+        principal_id: (!actor.is_admin()).then(|| actor.principal_id.clone()),
+        identity: given(context, "identity"),
+        provider: given(context, "provider"),
+        event: given(context, "event"),
+        ..AuditQuery::default()
+    }
 }
 
 fn not_an_integer() -> Refusal {
@@ -44,9 +58,22 @@ fn not_an_integer() -> Refusal {
 #[derive(Deserialize)]
 struct WriteBody {
     #[serde(default)]
-    event: Option<AuditEvent>,
+    event: Option<Written>,
     #[serde(default)]
-    events: Option<Vec<AuditEvent>>,
+    events: Option<Vec<Written>>,
+}
+
+/// An event as an object. Read as it is, it might be a list of its members.
+#[derive(Deserialize)]
+#[serde(try_from = "Map<String, Value>")]
+struct Written(AuditEvent);
+
+impl TryFrom<Map<String, Value>> for Written {
+    type Error = serde_json::Error;
+
+    fn try_from(members: Map<String, Value>) -> Result<Self, Self::Error> {
+        serde_json::from_value(Value::Object(members)).map(Self)
+    }
 }
 
 /// Control characters are no name: the log leaves them out.
@@ -57,7 +84,8 @@ fn has_name(event: &AuditEvent) -> bool {
 pub(in crate::daemon) fn write(context: &Context<'_>) -> Outcome {
     let body: WriteBody = context.json()?;
     let is_batch = body.events.is_some();
-    let events: Vec<AuditEvent> = body.event.into_iter().chain(body.events.unwrap_or_default()).collect();
+    let events: Vec<AuditEvent> =
+        body.event.into_iter().chain(body.events.unwrap_or_default()).map(|Written(event)| event).collect();
     if (events.is_empty() && !is_batch) || !events.iter().all(has_name) {
         return Err(Refusal::field(&["body", "event"], "Field required", "missing").into());
     }

@@ -2,23 +2,10 @@
 
 use serde_json::json;
 
-use crate::broker::Actor;
-use crate::daemon::people::Known;
+use crate::daemon::pages::NextStep;
 use crate::daemon::{Context, Outcome, Refusal, Response, pages};
 use crate::error::AuthsomeError;
-use crate::model::{AuditEvent, Grants};
-
-/// The identity as an actor, once it is claimed.
-pub(in crate::daemon) fn actor_of(known: &Known) -> Option<Actor> {
-    let (claim, principal) = (known.claim.as_ref()?, known.principal.as_ref()?);
-    Some(Actor {
-        identity: Some(known.record.handle.clone()),
-        principal_id: principal.principal_id.clone(),
-        vault_id: principal.vault_id.clone(),
-        role: principal.role,
-        grants: claim.grants,
-    })
-}
+use crate::model::Grants;
 
 fn token(context: &Context<'_>) -> String {
     let token = context.query("token").unwrap_or_default();
@@ -63,24 +50,22 @@ fn expired() -> pages::Html {
     pages::failure(
         "This link is over",
         "A claim link is good once, for five minutes.",
-        "Run your command again: it prints a new one.",
+        NextStep::Do("Run your command again: it prints a new one."),
     )
 }
 
-/// Only our own tokens go into the address: anything else could be a second parameter.
+/// What may go into an address: only what our own tokens are made of. Anything else could be a second parameter.
+fn plain(token: &str) -> Option<&str> {
+    token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)).then_some(token)
+}
+
 fn to_login(token: &str) -> Response {
-    let is_plain = token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-    let token = if is_plain { token } else { "" };
-    Response::redirect(&format!("/login?next=/claim?token={token}"))
+    Response::redirect(&format!("/login?next=/claim?token={}", plain(token).unwrap_or_default()))
 }
 
 /// `GET /claim/{token}`
 pub(in crate::daemon) fn short(context: &Context<'_>) -> Outcome {
-    let token = context.param("token");
-    let is_plain = token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-    if !is_plain {
-        return Err(Refusal::new(404, "Not Found").into());
-    }
+    let token = plain(context.param("token")).ok_or(Refusal::new(404, "Not Found"))?;
     Ok(Response::redirect_with_status(307, &format!("/claim?token={token}")))
 }
 
@@ -95,18 +80,16 @@ pub(in crate::daemon) fn confirm(context: &Context<'_>) -> Outcome {
     let export = if said("permissions") { said("export") } else { context.state.settings.export_by_default };
     let grants = Grants { export, ..Grants::default() };
     match context.people().claim_by_token(&token, &principal, grants) {
-        Ok(Some(known)) => {
-            let mut noted = AuditEvent { event: "identity.claimed".to_owned(), ..AuditEvent::default() };
-            noted.status = Some("success".to_owned());
-            context.broker().note(actor_of(&known).as_ref(), noted)?;
-            Ok(Response::redirect("/"))
+        Ok(Some(_)) => Ok(Response::redirect("/")),
+        Ok(None) => {
+            let token = plain(&token).unwrap_or_default();
+            Ok(Response::redirect(&format!("/claim?token={token}&error=expired")))
         }
-        Ok(None) => Ok(Response::redirect("/claim?token=&error=expired")),
         Err(AuthsomeError::OperationNotAllowed { .. }) => {
             let page = pages::failure(
                 "Not yours",
                 "Somebody else has claimed this agent.",
-                "Make a new agent: authsome agent create",
+                NextStep::Do("Make a new agent: authsome agent create"),
             );
             Ok(Response::html(403, &page))
         }

@@ -5,7 +5,8 @@ use serde_json::json;
 use super::shapes;
 use crate::broker::Actor;
 use crate::daemon::{Context, Outcome, Refusal, Response};
-use crate::model::ConnectionRecord;
+use crate::model::MASK;
+use crate::secret::Secret;
 
 pub(in crate::daemon) fn list(context: &Context<'_>) -> Outcome {
     Ok(Response::json(&shapes::listing(context.broker(), &context.actor()?)?))
@@ -15,27 +16,30 @@ pub(in crate::daemon) fn list(context: &Context<'_>) -> Outcome {
 pub(in crate::daemon) fn record(context: &Context<'_>) -> Outcome {
     let actor = context.actor()?;
     let (provider, connection) = (context.param("provider"), context.param("connection"));
-    let wants_mask = context.query("redact").is_some_and(|value| matches!(value.as_str(), "1" | "true"));
+    let wants_mask = context.query("redact").is_some_and(|value| !matches!(value.as_str(), "0" | "false"));
     if wants_mask || !actor.grants.export {
         return Ok(Response::json(&context.broker().connection(&actor, provider, connection)?.to_json()));
     }
     Ok(Response::secret_json(context.broker().reveal(&actor, provider, connection)?.to_sealable_json()))
 }
 
+/// Its secrets are for an identity that may read those of its own vault. A browser shows them elsewhere, after it has
+/// asked for the password; nobody sees those of another vault.
 pub(in crate::daemon) fn detail(context: &Context<'_>) -> Outcome {
-    let actor = context.actor()?;
-    let record = find(context, &actor)?;
-    Ok(Response::json(&shapes::connection_detail(context.broker(), &actor, &record)?))
-}
-
-/// The record in the vault of `?principal=` for an administrator, else in the caller's own.
-fn find(context: &Context<'_>, actor: &Actor) -> Result<ConnectionRecord, crate::daemon::Failure> {
-    let owner = owner(context, actor)?;
-    Ok(context.broker().connection(&owner, context.param("provider"), context.param("connection"))?)
+    let (broker, actor) = (context.broker(), context.actor()?);
+    let (provider, connection) = (context.param("provider"), context.param("connection"));
+    let owner = owner(context, &actor)?;
+    let is_own = owner.vault_id == actor.vault_id;
+    let answer = if is_own && actor.grants.export && context.caller.identity().is_some() {
+        shapes::connection_detail(broker, &actor, &broker.reveal(&actor, provider, connection)?, Secret::expose)
+    } else {
+        shapes::connection_detail(broker, &actor, &broker.connection(&owner, provider, connection)?, |_| MASK)
+    };
+    Ok(Response::secret_json(answer?))
 }
 
 /// Whose vault a request is about.
-fn owner(context: &Context<'_>, actor: &Actor) -> Result<Actor, crate::daemon::Failure> {
+pub(in crate::daemon) fn owner(context: &Context<'_>, actor: &Actor) -> Result<Actor, crate::daemon::Failure> {
     match context.query("principal") {
         Some(principal_id) if principal_id != actor.principal_id => {
             if !actor.is_admin() {

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::broker::{Demand, ExportFormat, RunRequest, Scope};
 use crate::daemon::{Context, Outcome, Refusal, Response};
+use crate::model::Fingerprint;
 use crate::secret::SecretBuffer;
 
 #[derive(Deserialize)]
@@ -19,11 +20,20 @@ struct ResolveBody {
     /// The upstream refused the value. A key has no successor; a token is refreshed once.
     #[serde(default)]
     rejected: bool,
+    /// Which value that was, where the client can tell ([`Fingerprint`]).
+    #[serde(default)]
+    refused: Option<String>,
 }
 
 pub(in crate::daemon) fn resolve(context: &Context<'_>) -> Outcome {
     let body: ResolveBody = context.json()?;
-    let demand = if body.rejected { Demand::Rejected } else { Demand::Use };
+    let demand = match body.refused.as_deref() {
+        Some(text) => Fingerprint::parse(text).map(Demand::Refused).ok_or_else(|| {
+            Refusal::field(&["body", "refused"], "Input should be 16 hexadecimal digits", "string_pattern_mismatch")
+        })?,
+        None if body.rejected => Demand::Rejected,
+        None => Demand::Use,
+    };
     let resolved = context.broker().resolve(&context.actor()?, &body.provider, body.connection.as_deref(), demand)?;
     Ok(Response::secret_json(resolved.to_sealable_json(body.v >= 2)))
 }

@@ -9,7 +9,7 @@ use crate::paths::hex;
 use crate::secret::random_bytes;
 
 /// Our only way to seal.
-const ENCRYPTION_MODE: &str = "xchacha20-poly1305";
+pub(in crate::daemon) const ENCRYPTION_MODE: &str = "xchacha20-poly1305";
 
 pub(in crate::daemon) fn health(context: &Context<'_>) -> Outcome {
     let mut answer = encryption(context);

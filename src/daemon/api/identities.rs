@@ -5,14 +5,15 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::signin::here;
 use crate::broker::Actor;
 use crate::daemon::auth::prove;
-use crate::daemon::people::{Known, People, claim_url};
+use crate::daemon::people::{Known, claim_url};
 use crate::daemon::{Context, Failure, Outcome, Refusal, Response};
 use crate::error::AuthsomeError;
 use crate::identity::{is_valid_did, is_valid_handle};
 use crate::limits::SMALL_FILE_BYTES;
-use crate::model::{AuditEvent, ClaimStatus, Grants};
+use crate::model::{ClaimStatus, Grants};
 use crate::paths::read_limited;
 use crate::secret::Secret;
 
@@ -30,22 +31,12 @@ pub(in crate::daemon) fn register(context: &Context<'_>) -> Outcome {
     if !is_valid_did(&body.did) {
         return Err(Refusal::new(400, "Invalid DID: expected did:key with an Ed25519 key").into());
     }
-    let (known, is_new) = context.people().register(&body.handle, &body.did)?;
-    if is_new {
-        context.broker().note(None, note("identity.created", &known))?;
-    }
+    let known = context.people().register(&body.handle, &body.did, super::accounts::peer(context).as_deref())?;
     // A DID is public: only its key shows who may have it claimed.
     let is_holder = signed_by(context, &known);
     let mut answer = status(context, &known, is_holder)?;
     answer.insert("status".to_owned(), "registered".into());
     Ok(Response::json(&answer))
-}
-
-fn note(event: &str, known: &Known) -> AuditEvent {
-    let mut noted = AuditEvent { event: event.to_owned(), ..AuditEvent::default() };
-    noted.status = Some(known.status().as_str().to_owned());
-    noted.metadata.insert("handle".to_owned(), known.record.handle.clone().into());
-    noted
 }
 
 /// Whether this request carries a proof of `known` itself.
@@ -93,15 +84,23 @@ pub(in crate::daemon) fn by_did(context: &Context<'_>) -> Outcome {
 
 pub(in crate::daemon) fn list(context: &Context<'_>) -> Outcome {
     let identities = context.people().identities_of(&context.actor()?.principal_id)?;
-    let rows: Vec<Value> = identities
-        .iter()
-        .map(|known| json!({"handle": known.record.handle, "status": People::status_name(known)}))
-        .collect();
-    Ok(Response::json(&json!({"identities": rows})))
+    let row = |known: &Arc<Known>| {
+        let row = json!({"handle": known.record.handle, "status": known.status()});
+        with_grants(context, row, known)
+    };
+    Ok(Response::json(&json!({"identities": identities.iter().map(row).collect::<Vec<_>>()})))
 }
 
-/// An identity of the caller's own principal; administrators see all.
-fn find_own(context: &Context<'_>, actor: &Actor) -> Result<Arc<Known>, Failure> {
+/// `answer` with what `known` may do, for who asks so (`?grants=1`); null while it is nobody's.
+fn with_grants(context: &Context<'_>, mut answer: Value, known: &Known) -> Value {
+    if context.query("grants").is_some_and(|value| value == "1") {
+        answer["grants"] = json!(known.claim.as_ref().map(|claim| claim.grants));
+    }
+    answer
+}
+
+/// The identity in the path, of the caller's own principal; administrators see all.
+pub(in crate::daemon) fn find_own(context: &Context<'_>, actor: &Actor) -> Result<Arc<Known>, Failure> {
     let known = find(context)?;
     let is_own = known.principal.as_ref().is_some_and(|owner| owner.principal_id == actor.principal_id);
     if is_own || actor.is_admin() {
@@ -114,7 +113,7 @@ pub(in crate::daemon) fn detail(context: &Context<'_>) -> Outcome {
     let actor = context.actor()?;
     let known = find_own(context, &actor)?;
     let claim = known.claim.as_ref();
-    Ok(Response::json(&json!({
+    let answer = json!({
         "handle": known.record.handle,
         "did": known.record.did,
         "registration_status": known.status(),
@@ -125,7 +124,8 @@ pub(in crate::daemon) fn detail(context: &Context<'_>) -> Outcome {
         "created_at": known.record.created_at,
         "updated_at": known.record.updated_at,
         "claimed_at": claim.map(|claim| claim.claimed_at),
-    })))
+    });
+    Ok(Response::json(&with_grants(context, answer, &known)))
 }
 
 #[derive(Deserialize)]
@@ -152,19 +152,23 @@ pub(in crate::daemon) fn claim(context: &Context<'_>) -> Outcome {
     let owner = context.people().local_owner()?;
     let grants = Grants { export: context.state.settings.export_by_default, ..Grants::default() };
     let claimed = context.people().claim(known, &owner, grants)?;
-    context.broker().note(super::claims::actor_of(&claimed).as_ref(), note("identity.claimed", &claimed))?;
     Ok(Response::json(&status(context, &claimed, false)?))
 }
 
 pub(in crate::daemon) fn forget(context: &Context<'_>) -> Outcome {
-    let actor = context.actor()?;
-    let known = find_own(context, &actor)?;
-    if let Some(claim) = &known.claim {
-        check_rank(&actor, claim.grants)?;
-    }
-    context.people().forget(&known)?;
-    context.broker().note(Some(&actor), note("identity.forgotten", &known))?;
+    let known = forget_own(context, &context.actor()?)?;
     Ok(Response::json(&json!({"status": "ok", "identity": known.record.handle})))
+}
+
+/// Unclaims and forgets the identity in the path.
+pub(in crate::daemon) fn forget_own(context: &Context<'_>, actor: &Actor) -> Result<Arc<Known>, Failure> {
+    let known = find_own(context, actor)?;
+    if let Some(claim) = &known.claim {
+        check_rank(actor, claim.grants)?;
+    }
+    context.people().forget(&known, actor)?;
+    context.people().close_sessions_by(&known.record.did, here(context))?;
+    Ok(known)
 }
 
 #[derive(Deserialize)]
@@ -175,26 +179,52 @@ struct GrantsBody {
     export: Option<bool>,
 }
 
-/// An agent that was given less shall not be able to disarm its owner's own tools, nor to give itself more.
-fn check_rank(actor: &Actor, grants: Grants) -> Result<(), Refusal> {
-    let exceeds = (grants.r#use && !actor.grants.r#use) || (grants.export && !actor.grants.export);
-    if exceeds { Err(Refusal::new(403, "An identity cannot grant or take what it does not hold")) } else { Ok(()) }
+fn exceeds(one: Grants, other: Grants) -> bool {
+    (one.r#use && !other.r#use) || (one.export && !other.export)
 }
 
-/// The owner changes what an identity may do.
+/// An agent that was given less shall not be able to disarm its owner's own tools, nor to give itself more.
+fn check_rank(actor: &Actor, grants: Grants) -> Result<(), Refusal> {
+    if exceeds(grants, actor.grants) {
+        Err(Refusal::new(
+            403,
+            "An identity cannot grant or take what it does not hold; its owner can, in the dashboard",
+        ))
+    } else {
+        Ok(())
+    }
+}
+
 pub(in crate::daemon) fn grants(context: &Context<'_>) -> Outcome {
     let body: GrantsBody = context.json()?;
-    let actor = context.actor()?;
-    let known = find_own(context, &actor)?;
-    let wanted = context.people().change_grants(&known, |current| {
-        let wanted =
-            Grants { r#use: body.r#use.unwrap_or(current.r#use), export: body.export.unwrap_or(current.export) };
-        check_rank(&actor, current)?;
-        check_rank(&actor, wanted)?;
+    let (known, given) = change_own_grants(context, &context.actor()?, |current| Grants {
+        r#use: body.r#use.unwrap_or(current.r#use),
+        export: body.export.unwrap_or(current.export),
+    })?;
+    Ok(Response::json(&json!({"identity": known.record.handle, "use": given.r#use, "export": given.export})))
+}
+
+/// The owner changes what the identity in the path may do, from what it may do now to what `wanted` says. An administrator
+/// can take from the identities of others, but not give them what is not theirs.
+pub(in crate::daemon) fn change_own_grants(
+    context: &Context<'_>,
+    actor: &Actor,
+    wanted: impl FnOnce(Grants) -> Grants,
+) -> Result<(Arc<Known>, Grants), Failure> {
+    let known = find_own(context, actor)?;
+    let given = context.people().change_grants(&known, actor, |current| {
+        let wanted = wanted(current);
+        check_rank(actor, current)?;
+        check_rank(actor, wanted)?;
+        if exceeds(wanted, current) && !known.is_of(&actor.principal_id) {
+            return Err(Refusal::new(403, "Only the owner of an identity can let it do more").into());
+        }
         Ok::<_, Failure>(wanted)
     })?;
-    context.broker().note(Some(&actor), note("identity.grants_changed", &known))?;
-    Ok(Response::json(&json!({"identity": known.record.handle, "use": wanted.r#use, "export": wanted.export})))
+    if given != Grants::default() {
+        context.people().close_sessions_by(&known.record.did, here(context))?;
+    }
+    Ok((known, given))
 }
 
 pub(in crate::daemon) fn principals(context: &Context<'_>) -> Outcome {

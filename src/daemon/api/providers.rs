@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::shapes;
-use crate::broker::{Actor, ClientSettings};
+use crate::broker::{Actor, ClientSettings, redirect_uri};
 use crate::daemon::{Context, Outcome, Response};
 use crate::error::Result;
 use crate::model::{AuthType, ConnectionRecord, ProviderDefinition};
@@ -35,7 +35,7 @@ pub(in crate::daemon) fn detail(context: &Context<'_>) -> Outcome {
             json!("A change ends the connections of this provider.")
         },
         "show_callback_helper": is_oauth,
-        "callback_url": format!("{}/api/auth/callback/oauth", context.base_url()),
+        "callback_url": redirect_uri(context.base_url(), definition.oauth.as_ref()),
         "connections": connections,
         "principal_usage": if actor.is_admin() { usage(context, name)? } else { json!([]) },
     })))

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::accounts::in_query;
+use super::accounts::{in_query, local_place};
 use super::shapes;
 use crate::broker::{CallbackAnswer, Input, InputPage, SessionRequest, StoredSession};
-use crate::daemon::{Context, Failure, Outcome, Refusal, Response, pages};
+use crate::daemon::pages::NextStep;
+use crate::daemon::{Context, Failure, Outcome, Refusal, Response, dashboard, pages};
 use crate::error::AuthsomeError;
 use crate::model::{AuthSession, FlowType, NextAction, SessionStatus};
 use crate::secret::Secret;
@@ -41,7 +42,7 @@ pub(in crate::daemon) fn start(context: &Context<'_>) -> Outcome {
         scopes: body.scopes,
         base_url: body.base_url,
         force: body.force,
-        from_dashboard: false,
+        return_to: None,
     };
     let session = context.broker().start_session(&context.actor()?, request, context.base_url())?;
     Ok(Response::json(&context.state.pollers.watch(session)?))
@@ -79,6 +80,7 @@ enum ResumeValue {
 
 pub(in crate::daemon) fn resume(context: &Context<'_>) -> Outcome {
     let body: ResumeBody = context.json()?;
+    context.actor()?.check_use("login")?; // it may have been taken away since the login began
     let session = own(context)?;
     let mut input = Input::default();
     for (name, value) in body.data {
@@ -136,7 +138,7 @@ pub(in crate::daemon) fn cancel(context: &Context<'_>) -> Outcome {
 /// A session for a page: of a browser's own principal when it was started there, else whoever holds its link.
 fn for_page(context: &Context<'_>, id: &str) -> Result<StoredSession, Failure> {
     let session = context.broker().session(id)?.ok_or_else(no_session)?;
-    if session.from_dashboard {
+    if session.return_to.is_some() {
         let is_owner = context.browser_principal()?.as_deref() == Some(session.principal_id.as_str());
         if !is_owner {
             return Err(Failure::redirect("/login"));
@@ -368,16 +370,19 @@ pub(in crate::daemon) fn success_page(context: &Context<'_>) -> Outcome {
             "session_expired" => "This login has ended already, was begun anew, or nobody finished it in time.",
             _ => "The login was not recognised.",
         };
-        let page = pages::failure("This login is over", what, "Start it again from your terminal.");
-        return Ok(Response::html(400, &page));
+        return Ok(Response::html(400, &pages::failure("This login is over", what, context.request.next_step())));
     }
     let session = for_page(context, &session_id(context))?;
     let title = shapes::display_name(context.broker(), &session.public.provider);
     let is_own = check_browser(context, &session).is_ok();
-    let public = session.public;
-    let page = match public.status {
-        SessionStatus::Completed => pages::success(&title, &public.connection, public.message.as_deref()),
-        SessionStatus::Pending | SessionStatus::WaitingForUser | SessionStatus::Processing => {
+    let (public, back) = (session.public, session.return_to.as_deref());
+    let page = match (public.status, back) {
+        // What there is to know besides, as of a key that looks odd, is worth a page.
+        (SessionStatus::Completed, Some(back)) if public.message.as_deref() == Some("Connected") => {
+            return Ok(dashboard::done(back, "connected"));
+        }
+        (SessionStatus::Completed, _) => pages::success(&title, &public.connection, public.message.as_deref(), back),
+        (SessionStatus::Pending | SessionStatus::WaitingForUser | SessionStatus::Processing, _) => {
             let next = match &public.next_action {
                 NextAction::OpenUrl { url } if is_own && public.status == SessionStatus::WaitingForUser => {
                     Some(url.as_str())
@@ -386,9 +391,10 @@ pub(in crate::daemon) fn success_page(context: &Context<'_>) -> Outcome {
             };
             pages::waiting(&title, public.message.as_deref().unwrap_or("Waiting"), next)
         }
-        SessionStatus::Failed | SessionStatus::Expired | SessionStatus::Cancelled => {
+        (SessionStatus::Failed | SessionStatus::Expired | SessionStatus::Cancelled, _) => {
             let what = public.error.or(public.message).unwrap_or_else(|| public.status.as_str().to_owned());
-            pages::failure(&format!("{title} is not connected"), &what, "Start the login again from your terminal.")
+            let next = back.map_or(NextStep::Do("Start the login again from your terminal."), NextStep::Visit);
+            pages::failure(&format!("{title} is not connected"), &what, next)
         }
     };
     Ok(Response::html(200, &page))
@@ -407,7 +413,7 @@ pub(in crate::daemon) fn connect_form(context: &Context<'_>) -> Outcome {
         scopes: None,
         base_url: None,
         force: matches!(said("force"), "1" | "true" | "on"),
-        from_dashboard: true,
+        return_to: Some(local_place(said("return_url").split('#').next().unwrap_or_default()).to_owned()),
     };
     let session = context.broker().start_session(&context.actor()?, request, context.base_url())?;
     if session.status.is_final() {

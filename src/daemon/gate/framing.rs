@@ -1,20 +1,17 @@
-//! The clean request that goes to the engine, and the head of the answer that comes back.
+//! What is passed on of a request, and the bytes of an answer.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 
 use zeroize::Zeroizing;
 
 use super::refusal::Refusal;
-use crate::http1::{BodyLength, RequestHead, ResponseHead, request_body};
-
-/// The field in which the gate tells the engine who connected. A client's own is dropped, as all fields are that are
-/// not in [`PASSED_ON`].
-pub(in crate::daemon) const PEER_FIELD: &str = "X-Authsome-Peer";
+use crate::clock::Clock;
+use crate::daemon::message::Response;
+use crate::http1::{BodyLength, Fields, RequestHead, is_valid_value, request_body};
 
 /// The fields that handlers use. Whatever else a client sends stops at the gate: hop-by-hop fields, framing, forwarded
 /// addresses that anybody can write.
-const PASSED_ON: [&str; 9] = [
+const PASSED_ON: [&str; 10] = [
     "Host",
     "Authorization",
     "Cookie",
@@ -24,24 +21,22 @@ const PASSED_ON: [&str; 9] = [
     "Sec-Fetch-Site",
     "Sec-Fetch-Mode",
     "HX-Request",
+    "Authsome-Hints",
 ];
 
 /// The target in origin form (RFC 9112 section 3.2.1), visible ASCII; of an absolute URL, also the authority that
 /// replaces `Host` (section 3.2.2).
-pub(super) fn origin_form(head: &RequestHead) -> Result<(String, Option<String>), Refusal> {
-    if head.method == "CONNECT" {
+pub(super) fn origin_form(method: &str, target: String) -> Result<(String, Option<String>), Refusal> {
+    if method == "CONNECT" {
         return Err(Refusal::new(405, "Method Not Allowed"));
     }
-    let (target, authority) = match head.target.as_str() {
-        target if target.starts_with('/') => (target, None),
-        target => {
-            let rest = after_scheme(target).ok_or(Refusal::new(400, "bad request target"))?;
-            let end = rest.find(['/', '?']).unwrap_or(rest.len());
-            (&rest[end..], Some(rest[..end].to_owned()))
-        }
-    };
-    let slash = if target.starts_with('/') { "" } else { "/" };
-    Ok((format!("{slash}{}", ascii(target)), authority))
+    if target.starts_with('/') {
+        return Ok((ascii(target), None));
+    }
+    let rest = after_scheme(&target).ok_or(Refusal::new(400, "bad request target"))?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let slash = if rest[end..].starts_with('/') { "" } else { "/" };
+    Ok((ascii(format!("{slash}{}", &rest[end..])), Some(rest[..end].to_owned())))
 }
 
 fn after_scheme(target: &str) -> Option<&str> {
@@ -50,8 +45,11 @@ fn after_scheme(target: &str) -> Option<&str> {
 }
 
 /// Raw UTF-8 in a target, as sloppy clients send it, in the form that RFC 3986 asks for.
-fn ascii(target: &str) -> String {
-    let mut out = String::with_capacity(target.len());
+fn ascii(target: String) -> String {
+    if target.is_ascii() {
+        return target;
+    }
+    let mut out = String::with_capacity(3 * target.len());
     for byte in target.bytes() {
         if byte.is_ascii() {
             out.push(char::from(byte));
@@ -76,63 +74,49 @@ pub(super) fn body_length(head: &RequestHead, limit: usize) -> Result<BodyLength
     }
 }
 
-/// The bytes of the request for the engine: always with a length, never more than the engine understands.
-pub(super) fn clean_request(
-    head: &RequestHead,
-    target: &str,
-    authority: Option<&str>,
-    peer: SocketAddr,
-    body: &[u8],
-) -> Zeroizing<Vec<u8>> {
-    let mut out = Zeroizing::new(Vec::with_capacity(256 + head_size(head) + body.len()));
-    for part in [&head.method, " ", target, " HTTP/1.1\r\n"] {
-        out.extend_from_slice(part.as_bytes());
-    }
-    for (name, value) in head.fields.iter() {
-        let Some(known) = PASSED_ON.iter().find(|known| known.eq_ignore_ascii_case(name)) else { continue };
-        match authority {
-            Some(_) if *known == "Host" => {}
-            _ => field(&mut out, known, value),
-        }
-    }
+/// The fields for a handler. With `authority`, that is the only host.
+pub(super) fn passed_on(mut fields: Fields, authority: Option<String>) -> Fields {
+    fields.retain(|name, _| PASSED_ON.iter().any(|known| known.eq_ignore_ascii_case(name)));
+    // No value that we accept holds a byte outside ASCII, so it may be lost, and everybody reads the rest alike.
+    let bytes = fields.iter_mut().flat_map(|(_, value)| value);
+    bytes.filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'?');
     if let Some(authority) = authority {
-        field(&mut out, "Host", authority.as_bytes());
+        fields.set("Host", authority);
     }
-    field(&mut out, PEER_FIELD, peer.to_string().as_bytes());
-    if !body.is_empty() {
-        field(&mut out, "Content-Length", body.len().to_string().as_bytes());
-    }
-    out.extend_from_slice(b"\r\n");
-    out.extend_from_slice(body);
-    out
-}
-
-fn head_size(head: &RequestHead) -> usize {
-    let fields = head.fields.iter().map(|(name, value)| name.len() + value.len() + 4);
-    // A raw byte of a target can become three.
-    head.method.len() + 3 * head.target.len() + fields.sum::<usize>()
-}
-
-/// `tiny_http` closes the connection at a byte outside ASCII. No value that we accept holds one, so it may be lost.
-fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend(value.iter().map(|byte| if byte.is_ascii() { *byte } else { b'?' }));
-    out.extend_from_slice(b"\r\n");
+    fields
 }
 
 /// The bytes of an answer for the client. `close`: the connection ends with it; `keep`: a client of HTTP/1.0 must be
 /// told that it does not.
-pub(super) fn answer(mut head: ResponseHead, body: &[u8], close: bool, keep: bool) -> Zeroizing<Vec<u8>> {
-    match (close, keep) {
-        (true, _) => head.fields.set("Connection", "close"),
-        (false, true) => head.fields.set("Connection", "keep-alive"),
-        (false, false) => head.fields.remove("Connection"),
+pub(super) fn answer(response: Response, is_head: bool, close: bool, keep: bool) -> Zeroizing<Vec<u8>> {
+    let Response { mut status, mut fields, mut body } = response;
+    // A line end in a field would let a value write the rest of the answer.
+    if fields.iter().any(|(_, value)| !is_valid_value(value)) {
+        (status, fields, body) = (500, Fields::new(), Zeroizing::default());
     }
-    let head = head.to_bytes();
-    let mut out = Zeroizing::new(Vec::with_capacity(head.len() + body.len()));
-    out.extend_from_slice(&head);
-    out.extend_from_slice(body);
+    let mut out = Zeroizing::new(Vec::with_capacity(256 + fields.written_len() + body.len()));
+    for part in ["HTTP/1.1 ", &status.to_string(), " ", reason(status), "\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    fields.write_to(&mut out);
+    let mut field = |name: &str, value: &str| {
+        for part in [name, ": ", value, "\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    };
+    field("Date", &Clock::system().now().to_http_date());
+    if status != 204 {
+        field("Content-Length", &body.len().to_string());
+    }
+    match (close, keep) {
+        (true, _) => field("Connection", "close"),
+        (false, true) => field("Connection", "keep-alive"),
+        (false, false) => {}
+    }
+    out.extend_from_slice(b"\r\n");
+    if !is_head {
+        out.extend_from_slice(&body);
+    }
     out
 }
 

@@ -1,10 +1,11 @@
 //! What the gate itself answers: the requests that never reach a handler.
 
 use serde_json::json;
+use zeroize::Zeroizing;
 
-use super::links::LinkError;
-use crate::clock::Clock;
-use crate::http1::{BodyError, Fields, HeadError, ResponseHead, Version};
+use super::framing::answer;
+use crate::daemon::message::Response;
+use crate::http1::{BodyError, HeadError};
 
 /// An answer after which the connection ends: where the next request would start is unknown, or it must not start.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,29 +32,10 @@ impl Refusal {
         })
     }
 
-    pub(super) fn of_link(error: &LinkError) -> Self {
-        match error {
-            LinkError::Busy => Self::new(503, "The daemon is busy; try again"),
-            LinkError::Broken(_) => Self::new(500, "Internal Server Error"),
-        }
-    }
-
     /// The bytes of the answer.
-    pub(super) fn to_bytes(&self, method: &str) -> Vec<u8> {
-        let body = json!({"detail": self.detail}).to_string();
-        let mut fields = Fields::new();
-        fields.push("Content-Type", "application/json");
-        fields.push("Content-Length", body.len().to_string());
-        fields.push("Date", Clock::system().now().to_http_date());
-        fields.push("Cache-Control", "no-store");
-        fields.push("X-Content-Type-Options", "nosniff");
-        fields.push("Connection", "close");
-        let reason = super::framing::reason(self.status).to_owned();
-        let mut bytes = ResponseHead { status: self.status, reason, version: Version::Http11, fields }.to_bytes();
-        if method != "HEAD" {
-            bytes.extend_from_slice(body.as_bytes());
-        }
-        bytes
+    pub(super) fn to_bytes(&self, is_head: bool) -> Zeroizing<Vec<u8>> {
+        let response = Response::json_with_status(self.status, &json!({"detail": self.detail}));
+        answer(response, is_head, true, false)
     }
 }
 

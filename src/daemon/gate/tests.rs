@@ -12,8 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{Gate, Limits};
-use crate::daemon::engine::Handler;
+use super::{Gate, Handler, Limits};
 use crate::daemon::message::{Request, Response};
 use crate::http1::{BodyDecoder, Buffered, Piece, ResponseHead, read_response, response_body};
 

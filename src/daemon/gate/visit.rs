@@ -1,121 +1,140 @@
 //! One connection, from its first request to its last.
 
 use std::io::{self, Read, Write as _};
+use std::mem;
 use std::net::{Shutdown, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::House;
-use super::framing::{answer, body_length, clean_request, origin_form};
-use super::links::{Lane, LinkError};
+use super::framing::{answer, body_length, origin_form, passed_on};
+use super::places::{Place, may_wait};
 use super::refusal::Refusal;
 use super::seat::Seat;
+use super::{House, Limits};
+use crate::daemon::engine::Line;
+use crate::daemon::message::{INTERNAL, Request, Response};
 use crate::daemon::serve::log;
-use crate::http1::{BodyDecoder, BodyLength, Buffered, Deadline, HeadError, Piece, RequestHead, Version, read_request};
+use crate::http1::{
+    BodyDecoder, BodyLength, Buffered, Deadline, Fields, HeadError, Piece, RequestHead, Version, read_request,
+};
 use crate::limits::{DAEMON_LINGER, DAEMON_LINGER_BYTES};
 
 /// How much one read takes of a request's body.
 const READ_STEP: usize = 16 * 1024;
+/// What a request gets that finds no place.
+const BUSY: Refusal = Refusal::new(503, "The daemon is busy; try again");
 
-/// Serves the client in `seat` until it leaves, breaks the rules, or is asked to make room.
-pub(super) fn serve(seat: &Seat, house: &House) {
-    let _leaving = Leaving(seat);
-    let first_head_due = Some(Instant::now() + house.limits.head);
-    let mut visit = Visit { seat, house, buffer: Buffered::new(), first_head_due };
-    if visit.prepare().is_err() {
-        return;
-    }
-    loop {
-        match visit.turn() {
-            Turn::Another => {}
-            Turn::Last => return,
-            Turn::Refused(method, refusal) => return visit.refuse(&method, &refusal),
-        }
+/// Serves the client in `seat`, and whoever comes out of the engine in its place, until one leaves, breaks the rules, or
+/// is asked to make room.
+pub(super) fn serve(seat: Arc<Seat>, house: &House) {
+    let mut visit = Visit::begin(seat, house.limits);
+    while let Some(served) = visit {
+        visit = served.turn(house);
     }
 }
 
-/// Gives the seat back however the visit ends.
-struct Leaving<'a>(&'a Seat);
-
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        self.0.leave();
-    }
-}
-
-struct Visit<'a> {
-    seat: &'a Seat,
-    house: &'a House,
+/// One connection, from its first request to its last. It gives its seat back when it is dropped.
+pub(super) struct Visit {
+    seat: Arc<Seat>,
+    limits: Limits,
     buffer: Buffered,
     /// When the first head must be complete; `None` after it.
     first_head_due: Option<Instant>,
 }
 
-impl Drop for Visit<'_> {
+impl Drop for Visit {
     fn drop(&mut self) {
         self.buffer.wipe(); // a body that broke off may hold a key
+        self.seat.leave();
     }
 }
 
-/// How a request ended.
-enum Turn {
-    /// The connection serves another.
-    Another,
-    /// It was the last one, or none came.
-    Last,
-    /// The gate refuses it. With its method, as far as that is known.
-    Refused(String, Refusal),
+/// Who waits while the engine has the line of a request.
+pub(super) struct Guest {
+    visit: Visit,
+    fields: Fields,
+    body: Zeroizing<Vec<u8>>,
+    is_head: bool,
+    wants_keep_alive: bool,
+    version: Version,
+    place: Option<Place>,
 }
 
-impl Visit<'_> {
+impl Guest {
+    /// Answers the request. Returns the visit to go on with.
+    fn respond(self, line: Line, house: &House) -> Option<Visit> {
+        let Self { visit, fields, body, is_head, wants_keep_alive, version, place } = self;
+        let Line { method, target } = line;
+        let request = Request { method, target, fields, body, peer: Some(visit.seat.peer.ip()) };
+        // `server::answer` catches what handlers throw; should it fail itself, it costs this request.
+        let response = catch_unwind(AssertUnwindSafe(|| (house.handler)(request)));
+        drop(place); // before the client takes its time to read
+        let response = response.unwrap_or_else(|_| Response::json_with_status(500, &json!({"detail": INTERNAL})));
+        let close = !wants_keep_alive || visit.seat.should_leave();
+        let bytes = answer(response, is_head, close, version == Version::Http10);
+        (visit.write(&bytes).is_ok() && !close).then_some(visit)
+    }
+
+    /// The engine has lost the line.
+    fn give_up(self) -> Option<Visit> {
+        log("a request was lost on its way through the engine"); // its target may hold a token
+        self.visit.refuse(self.is_head, &Refusal::new(500, INTERNAL))
+    }
+}
+
+/// A whole request.
+struct Asked {
+    line: Line,
+    fields: Fields,
+    body: Zeroizing<Vec<u8>>,
+    place: Option<Place>,
+}
+
+impl Visit {
+    fn begin(seat: Arc<Seat>, limits: Limits) -> Option<Self> {
+        let first_head_due = Some(Instant::now() + limits.head);
+        let visit = Self { seat, limits, buffer: Buffered::new(), first_head_due };
+        visit.stream().set_nodelay(true).ok()?;
+        visit.stream().set_write_timeout(Some(limits.write)).ok()?;
+        Some(visit)
+    }
+
     fn stream(&self) -> &TcpStream {
         &self.seat.stream
     }
 
-    fn prepare(&self) -> io::Result<()> {
-        self.stream().set_nodelay(true)?;
-        self.stream().set_write_timeout(Some(self.house.limits.write))
-    }
-
-    /// One request: read the head, limit, read the body, pass it on, answer.
-    fn turn(&mut self) -> Turn {
+    /// One request: read the head, limit, read the body, hand both in, and answer what comes out. Returns the visit to go
+    /// on with.
+    fn turn(mut self, house: &House) -> Option<Self> {
         let head = match self.read_head() {
             Ok(head) => head,
-            Err(error) => {
-                return match Refusal::of_head(&error) {
-                    Some(refusal) => Turn::Refused(String::new(), refusal),
-                    None => Turn::Last,
-                };
-            }
+            Err(error) => return Refusal::of_head(&error).and_then(|refusal| self.refuse(false, &refusal)),
         };
-        match self.respond(&head) {
-            Ok(turn) => turn,
-            Err(refusal) => Turn::Refused(head.method, refusal),
+        let (is_head, wants_keep_alive, version) = (head.method == "HEAD", head.wants_keep_alive(), head.version);
+        let Asked { line, fields, body, place } = match self.read_rest(head, house) {
+            Ok(asked) => asked,
+            Err(refusal) => return self.refuse(is_head, &refusal),
+        };
+        let guest = Guest { visit: self, fields, body, is_head, wants_keep_alive, version, place };
+        match house.engine.exchange(&line, guest) {
+            Ok((line, guest)) => guest.respond(line, house),
+            Err(guest) => guest.give_up(),
         }
     }
 
-    fn respond(&mut self, head: &RequestHead) -> Result<Turn, Refusal> {
-        let (target, authority) = origin_form(head)?;
-        let length = body_length(head, self.house.limits.body_bytes)?;
-        self.invite_body(head, length)?;
+    fn read_rest(&mut self, mut head: RequestHead, house: &House) -> Result<Asked, Refusal> {
+        let (target, authority) = origin_form(&head.method, mem::take(&mut head.target))?;
+        let length = body_length(&head, self.limits.body_bytes)?;
+        self.invite_body(&head, length)?;
         let body = self.read_body(length)?;
-        let authority = authority.or_else(|| self.implied_authority(head));
-        let request = clean_request(head, &target, authority.as_deref(), self.seat.peer, &body);
-        let path = target.split('?').next().unwrap_or_default();
-        let reply = self.house.links.exchange(Lane::of(&head.method, path), &request, &head.method);
-        let reply = reply.map_err(|error| {
-            if let LinkError::Broken(how) = error {
-                log(&format!("a {} request was lost: {how}", head.method)); // its path may hold a token
-            }
-            Refusal::of_link(&error)
-        })?;
-        let close = !head.wants_keep_alive() || self.seat.should_leave();
-        let bytes = answer(reply.head, &reply.body, close, head.version == Version::Http10);
-        if self.write(&bytes).is_err() || close {
-            return Ok(Turn::Last);
-        }
-        Ok(Turn::Another)
+        let authority = authority.or_else(|| self.implied_authority(&head));
+        let RequestHead { method, fields, .. } = head;
+        let place = if may_wait(&method, &target) { Some(house.places.take().ok_or(BUSY)?) } else { None };
+        Ok(Asked { line: Line { method, target }, fields: passed_on(fields, authority), body, place })
     }
 
     /// What a client of HTTP/1.0 without `Host` means: the address that it connected to (RFC 9110 section 7.1). No browser
@@ -133,12 +152,12 @@ impl Visit<'_> {
         if first_due.is_none() && !is_pipelined && !self.seat.rest() {
             return Err(HeadError::Closed);
         }
-        let deadline = self.house.limits.head;
+        let deadline = self.limits.head;
         let due = first_due.or_else(|| is_pipelined.then(|| Instant::now() + deadline));
-        let mut reader = HeadReader { seat: self.seat, deadline, due, has_set_timeout: false };
+        let mut reader = HeadReader { seat: &self.seat, deadline, due, has_set_timeout: false };
         let head = read_request(&mut self.buffer, &mut reader);
         if reader.has_set_timeout && head.is_ok() {
-            self.stream().set_read_timeout(Some(self.house.limits.idle)).map_err(HeadError::Io)?;
+            self.stream().set_read_timeout(Some(self.limits.idle)).map_err(HeadError::Io)?;
         }
         head
     }
@@ -156,7 +175,7 @@ impl Visit<'_> {
     }
 
     fn read_body(&mut self, length: BodyLength) -> Result<Zeroizing<Vec<u8>>, Refusal> {
-        let limit = self.house.limits.body_bytes;
+        let limit = self.limits.body_bytes;
         let capacity = match length {
             BodyLength::None => return Ok(Zeroizing::default()),
             BodyLength::Exactly(length) => usize::try_from(length).unwrap_or(limit),
@@ -165,7 +184,7 @@ impl Visit<'_> {
         };
         let mut body = Zeroizing::new(Vec::with_capacity(capacity));
         let mut decoder = BodyDecoder::new(length);
-        let until = Instant::now() + self.house.limits.body;
+        let until = Instant::now() + self.limits.body;
         let mut waited = false;
         loop {
             match decoder.next(self.buffer.unread())? {
@@ -190,7 +209,7 @@ impl Visit<'_> {
             self.buffer.wipe();
         }
         if waited {
-            let idle = Some(self.house.limits.idle);
+            let idle = Some(self.limits.idle);
             self.stream().set_read_timeout(idle).map_err(|_| Refusal::new(500, "Internal Server Error"))?;
         }
         Ok(body)
@@ -209,7 +228,7 @@ impl Visit<'_> {
 
     /// Writes all of `bytes` within the deadline, however slowly the client takes them.
     fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
-        let limit = self.house.limits.write; // the socket has it already
+        let limit = self.limits.write; // the socket has it already
         let until = Instant::now() + limit;
         let mut stream = self.stream();
         let mut was_split = false;
@@ -232,9 +251,10 @@ impl Visit<'_> {
     }
 
     /// Says why, then reads what still comes: closing with unread bytes would reset the connection under the answer.
-    fn refuse(&mut self, method: &str, refusal: &Refusal) {
-        if self.write(&refusal.to_bytes(method)).is_err() || self.stream().shutdown(Shutdown::Write).is_err() {
-            return;
+    /// Ends the visit.
+    fn refuse(self, is_head: bool, refusal: &Refusal) -> Option<Self> {
+        if self.write(&refusal.to_bytes(is_head)).is_err() || self.stream().shutdown(Shutdown::Write).is_err() {
+            return None;
         }
         let mut rest = Deadline::new(self.stream(), Instant::now() + DAEMON_LINGER);
         let mut scratch = [0; 4096];
@@ -242,9 +262,10 @@ impl Visit<'_> {
         while dropped < DAEMON_LINGER_BYTES {
             match rest.read(&mut scratch) {
                 Ok(count) if count > 0 => dropped += count,
-                _ => return,
+                _ => break,
             }
         }
+        None
     }
 }
 

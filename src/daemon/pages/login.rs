@@ -1,7 +1,8 @@
 //! The pages of a login: the form, the code of a device login, and how it ended.
 
+use super::Html;
 use super::layout::{page, page_that_reloads};
-use super::{Html, Note, button, note};
+use super::parts::{Note, button, note};
 use crate::broker::InputPage;
 use crate::model::{FlowType, InputField};
 
@@ -89,8 +90,8 @@ fn input_field(html: &mut Html, field: &InputField, first: bool) {
     }
 }
 
-/// The end of a login that went well.
-pub(in crate::daemon) fn success(provider: &str, connection: &str, message: Option<&str>) -> Html {
+/// The end of a login that went well; `back`: where it was begun, in a browser.
+pub(in crate::daemon) fn success(provider: &str, connection: &str, message: Option<&str>, back: Option<&str>) -> Html {
     let mut body = Html::new();
     body.element("h1", &[], |html| html.text(&format!("{provider} is connected")));
     // The heading says that already.
@@ -100,19 +101,38 @@ pub(in crate::daemon) fn success(provider: &str, connection: &str, message: Opti
     body.element("p", &[], |html| {
         html.text("The connection is called ");
         html.element("strong", &[], |html| html.text(connection));
-        html.text(". You can close this page and go back to your terminal.");
+        html.text(if back.is_some() { "." } else { ". You can close this page and go back to your terminal." });
     });
-    body.element("pre", &[], |html| html.text("authsome run -- YOUR COMMAND"));
+    match back {
+        Some(back) => body.element("p", &[], |html| go_on(html, back)),
+        None => body.element("pre", &[], |html| html.text("authsome run -- YOUR COMMAND")),
+    }
     page(&format!("{provider} is connected"), None, &body)
 }
 
+/// What somebody can do after something that did not go well.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::daemon) enum NextStep<'a> {
+    /// What these words say.
+    Do(&'a str),
+    /// Go on at this page of ours.
+    Visit(&'a str),
+}
+
 /// The end of something that did not go well.
-pub(in crate::daemon) fn failure(title: &str, what: &str, next_step: &str) -> Html {
+pub(in crate::daemon) fn failure(title: &str, what: &str, next: NextStep<'_>) -> Html {
     let mut body = Html::new();
     body.element("h1", &[], |html| html.text(title));
     note(&mut body, Note::Bad(what));
-    body.element("p", &[], |html| html.text(next_step));
+    body.element("p", &[], |html| match next {
+        NextStep::Do(words) => html.text(words),
+        NextStep::Visit(path) => go_on(html, path),
+    });
     page(title, None, &body)
+}
+
+fn go_on(html: &mut Html, path: &str) {
+    html.element("a", &[("href", path), ("class", "button")], |html| html.text("Back to the dashboard"));
 }
 
 /// What the form promises.

@@ -4,12 +4,13 @@ use std::sync::PoisonError;
 
 use super::claims::{LOCAL_OWNER, url_safe};
 use super::passwords::Turn;
-use super::{PRINCIPALS, People, token_hash};
+use super::{PRINCIPALS, People, principal_key, to_json, token_hash};
+use crate::broker::Actor;
 use crate::error::{AuthsomeError, Result};
-use crate::model::{Principal, Role};
+use crate::model::{AuditEvent, Principal, Role};
 use crate::secret::{Secret, random_bytes};
 use crate::store::Range;
-use crate::vault::{ExpectedVersion, VaultWrite};
+use crate::vault::{ExpectedVersion, VaultWrite, Version};
 
 /// The shortest password (`contract/http.md` section 3).
 const SHORTEST: usize = 8;
@@ -79,7 +80,7 @@ impl People {
         peer: Option<&str>,
     ) -> Result<Principal, AccountError> {
         let email = canonical_email(&new.email).ok_or(AccountError::BadEmail)?;
-        check_password(&new.password)?;
+        check_length(&new.password)?;
         if email == LOCAL_OWNER {
             return Err(AccountError::Refused); // made by the bootstrap token, not by form
         }
@@ -88,24 +89,29 @@ impl People {
         let hash = turn.hash(&new.password)?;
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = self.is_empty()?;
-        let token = new.token.as_ref();
-        let token_key = if is_first { SETUP_TOKEN.to_owned() } else { invitation_key(token) };
-        if !new.is_open && !self.is_good_token(&token_key, token)? {
+        let token_key = if is_first { SETUP_TOKEN.to_owned() } else { invitation_key(new.token.as_ref()) };
+        let token = self.good_token(&token_key, new.token.as_ref())?;
+        if !new.is_open && token.is_none() {
             return Err(AccountError::Refused);
         }
         attempt.succeeded();
         let role = if is_first { Role::Admin } else { Role::User };
         let principal = self.new_principal(&email, role, Some(hash));
-        if !self.store_principal(&principal, ExpectedVersion::Absent)? {
-            return Err(AccountError::Refused);
-        }
-        self.vault.delete(&token_key)?;
-        Ok(principal)
+        // Made and paid for in one step: of two who have one token, one gets an account.
+        let spent = token
+            .as_ref()
+            .map(|version| VaultWrite { expected: ExpectedVersion::Is(version), ..VaultWrite::delete(&token_key) });
+        // The first account ends the setup, whatever it was made with.
+        let over = (is_first && spent.is_none()).then(|| VaultWrite::delete(&token_key));
+        let others: Vec<_> = spent.into_iter().chain(over).collect();
+        if self.add_principal(&principal, &others)? { Ok(principal) } else { Err(AccountError::Refused) }
     }
 
-    fn is_good_token(&self, key: &str, token: Option<&Secret>) -> Result<bool> {
-        let (Some(token), Some(stored)) = (token, self.vault.get(key)?) else { return Ok(false) };
-        Ok(Secret::new(token_hash(token.expose().trim())).constant_time_eq(&stored))
+    /// Which version of what is stored at `key` the `token` fits.
+    fn good_token(&self, key: &str, token: Option<&Secret>) -> Result<Option<Version>> {
+        let (Some(token), Some((stored, version))) = (token, self.vault.get_versioned(key)?) else { return Ok(None) };
+        let is_good = Secret::new(token_hash(token.expose().trim())).constant_time_eq(&stored);
+        Ok(is_good.then_some(version))
     }
 
     /// Checks email and password. Wrong email and wrong password look the same and take the same time.
@@ -130,26 +136,55 @@ impl People {
         }
     }
 
-    /// Changes a password. An account that never had one (the local owner's) needs no old one: its session was got
-    /// with the key of a claimed identity.
-    pub(in crate::daemon) fn change_password(
+    /// Asks for the password once more, before something that a borrowed browser shall not do. An account without one
+    /// (the local owner's) needs none: its session was got with the key of a claimed identity.
+    ///
+    /// # Errors
+    /// `WrongCredentials`, `SlowDown`.
+    pub(in crate::daemon) fn check_password(
         &self,
         principal: &Principal,
-        old: &Secret,
-        new: &Secret,
+        password: &Secret,
+        peer: Option<&str>,
     ) -> Result<(), AccountError> {
-        check_password(new)?;
+        let Some(stored) = principal.password_hash.as_deref() else { return Ok(()) };
         let turn = Turn::take().ok_or(AccountError::SlowDown)?;
-        let attempt = self.throttle.begin(Some(&principal.email), None).ok_or(AccountError::SlowDown)?;
-        if principal.password_hash.is_some() && !turn.verify(old, principal.password_hash.as_deref()) {
+        let attempt = self.throttle.begin(Some(&principal.email), peer).ok_or(AccountError::SlowDown)?;
+        if !turn.verify(password, Some(stored)) {
             return Err(AccountError::WrongCredentials);
         }
         attempt.succeeded();
-        let changed = Principal { password_hash: Some(turn.hash(new)?), ..principal.clone() };
-        self.store_principal(&changed, ExpectedVersion::Anything)?;
-        self.close_all_sessions(&principal.principal_id)?;
-        self.forget_cached();
         Ok(())
+    }
+
+    /// Changes a password, ends every session of its person and begins a new one for `port`: its handle. An account that
+    /// never had one (the local owner's) needs no old one: its session was got with the key of a claimed identity.
+    ///
+    /// # Errors
+    /// `BadPassword`, and as [`People::check_password`].
+    pub(in crate::daemon) fn change_password(
+        &self,
+        principal: &Principal,
+        (old, new): (&Secret, &Secret),
+        peer: Option<&str>,
+        port: u16,
+    ) -> Result<String, AccountError> {
+        check_length(new)?;
+        self.check_password(principal, old, peer)?;
+        let turn = Turn::take().ok_or(AccountError::SlowDown)?;
+        let changed = Principal { password_hash: Some(turn.hash(new)?), ..principal.clone() };
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.principal(&principal.principal_id)?.as_ref() != Some(principal) {
+            return Err(AccountError::WrongCredentials); // somebody else was faster
+        }
+        let (key, value) = (principal_key(&principal.principal_id), to_json(&changed));
+        let (session, old_sessions) =
+            (self.new_session(principal, port, None), self.session_keys(&principal.principal_id)?);
+        let ends = old_sessions.iter().map(|key| VaultWrite::delete(key));
+        let writes: Vec<_> = [VaultWrite::put(&key, &value), session.write()].into_iter().chain(ends).collect();
+        let noted = AuditEvent::success("account.password_changed");
+        self.write(Some(&Actor::person(principal)), noted, &writes)?;
+        Ok(session.into_handle())
     }
 
     /// The token for the first account of a hosted server; `None` when there is an account, or a token was given out.
@@ -163,7 +198,7 @@ impl People {
     }
 
     /// An invitation to make one account, good for a week.
-    pub(in crate::daemon) fn invite(&self) -> Result<Secret> {
+    pub(in crate::daemon) fn invite(&self, by: &Actor) -> Result<Secret> {
         let token = Secret::new(format!("invite_{}", url_safe(&random_bytes::<24>())));
         let (key, hash) = (invitation_key(Some(&token)), token_hash(token.expose()));
         let write = VaultWrite {
@@ -172,7 +207,7 @@ impl People {
             expected: ExpectedVersion::Anything,
             expires_at: Some(self.clock.now().plus_seconds(INVITATION_SECONDS)),
         };
-        self.vault.apply(&[write])?;
+        self.write(Some(by), AuditEvent::success("account.invited"), &[write])?;
         Ok(token)
     }
 }
@@ -189,7 +224,7 @@ pub(super) fn canonical_email(email: &str) -> Option<String> {
     (fits && is_plain).then_some(email)
 }
 
-fn check_password(password: &Secret) -> Result<(), AccountError> {
+fn check_length(password: &Secret) -> Result<(), AccountError> {
     let length = password.expose().chars().count();
     if (SHORTEST..=LONGEST).contains(&length) { Ok(()) } else { Err(AccountError::BadPassword) }
 }

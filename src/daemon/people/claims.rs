@@ -2,18 +2,25 @@
 
 use std::sync::{Arc, PoisonError};
 
+use super::accounts::canonical_email;
 use super::{
     Known, People, claim_key, did_key, email_key, identity_key, principal_key, to_json, token_hash, unclaimed_key,
 };
+use crate::broker::Actor;
 use crate::error::{AuthsomeError, Result};
-use crate::limits::CLAIM_TOKEN_SECONDS;
-use crate::model::{Claim, ClaimStatus, Grants, Principal, Role};
+use crate::limits::{CLAIM_TOKEN_REUSE_SECONDS, CLAIM_TOKEN_SECONDS};
+use crate::model::{AuditEvent, Claim, ClaimStatus, Grants, Principal, Role};
 use crate::paths::hex;
-use crate::secret::random_bytes;
+use crate::secret::{Secret, random_bytes};
 use crate::vault::{ExpectedVersion, VaultWrite};
 
 /// The email of the person who owns a local daemon.
 pub(super) const LOCAL_OWNER: &str = "owner@localhost";
+
+/// Whether `email` is that of the owner of a local daemon.
+pub(in crate::daemon) fn is_local_owner(email: &str) -> bool {
+    canonical_email(email).as_deref() == Some(LOCAL_OWNER)
+}
 
 /// The link that asks a person to claim an identity.
 pub(in crate::daemon) fn claim_url(base_url: &str, token: &str) -> String {
@@ -21,8 +28,17 @@ pub(in crate::daemon) fn claim_url(base_url: &str, token: &str) -> String {
 }
 
 impl People {
-    /// A fresh claim token for the key `did`: 300 s, good once. Not for a handle, which may be another key's by then.
+    /// A claim token for the key `did`: 300 s from when it was made, which is a moment ago at most, and good once. Not for
+    /// a handle, which may be another key's by then.
     pub(in crate::daemon) fn new_claim_token(&self, did: &str) -> Result<String> {
+        let now = self.clock.now().unix();
+        let mut tokens = self.claim_tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.retain(|_, (made, _)| (0..CLAIM_TOKEN_REUSE_SECONDS).contains(&(now - *made)));
+        if let Some((_, token)) = tokens.get(did)
+            && self.claimant(token.expose())?.is_some()
+        {
+            return Ok(token.expose().to_owned());
+        }
         let token = format!("claim_{}", url_safe(&random_bytes::<24>()));
         let write = VaultWrite {
             key: &claim_token_key(&token),
@@ -31,6 +47,7 @@ impl People {
             expires_at: Some(self.clock.now().plus_seconds(CLAIM_TOKEN_SECONDS)),
         };
         self.vault.apply(&[write])?;
+        tokens.insert(did.to_owned(), (now, Secret::new(token.clone())));
         Ok(token)
     }
 
@@ -71,13 +88,7 @@ impl People {
         let current = current.ok_or_else(|| not_there(known))?;
         match &current.claim {
             Some(claim) if claim.principal_id == principal.principal_id => return Ok(current),
-            Some(_) => {
-                return Err(AuthsomeError::OperationNotAllowed {
-                    operation: "claim",
-                    reason: "this identity belongs to somebody else".to_owned(),
-                    hint: None,
-                });
-            }
+            Some(_) => return Err(not_yours()),
             None => {}
         }
         let claim = Claim {
@@ -88,15 +99,21 @@ impl People {
             grants,
         };
         let (record, claim_value) = (to_json(&known.record), to_json(&claim));
+        let claimed = Known { record: known.record.clone(), claim: Some(claim), principal: Some(principal.clone()) };
+        let noted = AuditEvent::success("identity.claimed").with("handle", handle.as_str());
+        let (identity, did, claim, unclaimed) =
+            (identity_key(handle), did_key(&known.record.did), claim_key(handle), unclaimed_key(handle));
         // Written again without an end: from now on the registration stays.
-        self.write(&[
-            VaultWrite::put(&identity_key(handle), &record),
-            VaultWrite::put(&did_key(&known.record.did), handle.as_bytes()),
-            VaultWrite::put(&claim_key(handle), &claim_value),
-            VaultWrite::delete(&unclaimed_key(handle)),
-        ])?;
-        let (record, principal) = (known.record.clone(), Some(principal.clone()));
-        Ok(Arc::new(Known { record, claim: Some(claim), principal }))
+        let writes = [
+            VaultWrite::put(&identity, &record),
+            VaultWrite::put(&did, handle.as_bytes()),
+            VaultWrite { expected: ExpectedVersion::Absent, ..VaultWrite::put(&claim, &claim_value) },
+            VaultWrite::delete(&unclaimed),
+        ];
+        if self.write(claimed.actor().as_ref(), noted.with("export", grants.export), &writes)? {
+            return Ok(Arc::new(claimed));
+        }
+        Err(not_yours())
     }
 
     /// Changes what a claimed identity may do, from what it may do now to what `decide` says. Returns that.
@@ -106,14 +123,20 @@ impl People {
     pub(in crate::daemon) fn change_grants<E: From<AuthsomeError>>(
         &self,
         known: &Known,
+        by: &Actor,
         decide: impl FnOnce(Grants) -> Result<Grants, E>,
     ) -> Result<Grants, E> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let current = self.still(known)?;
         let claim = current.as_ref().and_then(|current| current.claim.as_ref()).ok_or_else(|| not_there(known))?;
         let grants = decide(claim.grants)?;
-        let value = to_json(&Claim { grants, ..claim.clone() });
-        self.write(&[VaultWrite::put(&claim_key(&known.record.handle), &value)])?;
+        if grants == claim.grants {
+            return Ok(grants);
+        }
+        let (handle, value) = (known.record.handle.as_str(), to_json(&Claim { grants, ..claim.clone() }));
+        let noted = AuditEvent::success("identity.grants_changed").with("handle", handle);
+        let noted = noted.with("use", grants.r#use).with("export", grants.export);
+        self.write(Some(by), noted, &[VaultWrite::put(&claim_key(handle), &value)])?;
         Ok(grants)
     }
 
@@ -125,7 +148,7 @@ impl People {
         }
         // Whoever can read the token can read the vault: an administrator by the facts.
         let owner = self.new_principal(LOCAL_OWNER, Role::Admin, None);
-        self.store_principal(&owner, ExpectedVersion::Absent)?;
+        self.add_principal(&owner, &[])?;
         Ok(owner)
     }
 
@@ -148,14 +171,22 @@ impl People {
         }
     }
 
-    /// Writes a principal; `email`: whether its email may be taken already.
-    pub(super) fn store_principal(&self, principal: &Principal, email: ExpectedVersion<'_>) -> Result<bool> {
-        let value = to_json(principal);
+    /// Writes a new principal together with `others`, unless its email is taken or what they expect is not there.
+    pub(super) fn add_principal(&self, principal: &Principal, others: &[VaultWrite<'_>]) -> Result<bool> {
+        let (key, value) = (principal_key(&principal.principal_id), to_json(principal));
         let by_email = email_key(&principal.email);
-        self.vault.apply(&[
-            VaultWrite::put(&principal_key(&principal.principal_id), &value),
-            VaultWrite { expected: email, ..VaultWrite::put(&by_email, principal.principal_id.as_bytes()) },
-        ])
+        let id = VaultWrite::put(&by_email, principal.principal_id.as_bytes());
+        let own = [VaultWrite::put(&key, &value), VaultWrite { expected: ExpectedVersion::Absent, ..id }];
+        let noted = AuditEvent::success("account.registered");
+        self.write(Some(&Actor::person(principal)), noted, &[&own, others].concat())
+    }
+}
+
+fn not_yours() -> AuthsomeError {
+    AuthsomeError::OperationNotAllowed {
+        operation: "claim",
+        reason: "this identity belongs to somebody else".to_owned(),
+        hint: Some("make another one: authsome agent create"),
     }
 }
 

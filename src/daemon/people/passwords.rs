@@ -19,6 +19,12 @@ const LONGEST_QUEUE: usize = 8;
 static HASHING: Mutex<()> = Mutex::new(());
 static QUEUE: AtomicUsize = AtomicUsize::new(0);
 
+#[cfg(test)]
+thread_local! {
+    /// How many passwords this thread has hashed to compare them.
+    pub(in crate::daemon) static VERIFIED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// The right to hash, in turn.
 pub(super) struct Turn(());
 
@@ -47,6 +53,8 @@ impl Turn {
             "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         let Ok(parsed) = PasswordHash::new(stored.unwrap_or(NOBODY)) else { return false };
         let _hashing = HASHING.lock().unwrap_or_else(PoisonError::into_inner);
+        #[cfg(test)]
+        VERIFIED.set(VERIFIED.get() + 1);
         let is_right = hasher().verify_password(password.expose().as_bytes(), &parsed).is_ok();
         is_right && stored.is_some()
     }

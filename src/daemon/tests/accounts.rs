@@ -1,6 +1,7 @@
 //! Accounts, sessions and claims in a browser.
 
 use super::*;
+use crate::daemon::people::VERIFIED;
 
 /// A browser that is not signed in.
 fn visitor(daemon: &Daemon) -> Browser<'_> {
@@ -16,6 +17,7 @@ fn signed_in<'a>(daemon: &'a Daemon, answer: &Response) -> Browser<'a> {
 #[test]
 fn registering_signs_in_and_signing_out_ends_it() {
     let daemon = Daemon::with(|settings| settings.open_registration = true);
+    daemon.account("first@x.test");
     let form = "email=+A%40X.test+&password=correct+horse&next=%2Fclaim%3Ftoken%3Dclaim_x";
     let answer = visitor(&daemon).submit("/api/auth/register", form);
     assert_eq!(answer.location(), (303, "/claim?token=claim_x"));
@@ -49,6 +51,24 @@ fn a_wrong_email_and_a_wrong_password_look_the_same() {
     let (email, password) =
         (login("email=b@x.test&password=correct+horse"), login("email=a@x.test&password=wrong+cow"));
     assert_eq!(email.location(), password.location());
+    let shown = |answer: &Response| (answer.status, format!("{:?}", answer.fields), answer.body.to_vec());
+    assert_eq!(shown(&email), shown(&password), "no field tells them apart");
+    let hashed = |form: &str| {
+        let before = VERIFIED.get();
+        login(form);
+        VERIFIED.get() - before
+    };
+    // Not only the answers: each costs the same hash. The owner of a local daemon has no password to compare with.
+    daemon.people().local_owner().expect("an owner");
+    for form in [
+        "email=c@x.test&password=correct+horse",
+        "email=a@x.test&password=wrong",
+        "email=owner@localhost&password=",
+        "email=&password=",
+        "",
+    ] {
+        assert_eq!(hashed(form), 1, "{form}");
+    }
     assert!(email.location().1.starts_with("/login?next=/&error="), "{:?}", email.location());
     assert!(email.location().1.ends_with("&tab=login"), "{:?}", email.location());
     assert!(email.fields.first("set-cookie").is_none());
@@ -72,6 +92,36 @@ fn the_first_account_of_a_hosted_server_needs_its_setup_token() {
     let invitation = invitation["invitation"].as_str().expect("a token");
     let second = register("b@x.test", &format!("&invitation={invitation}"));
     assert_eq!(signed_in(&daemon, &second).get("/api/whoami").value()["principal_role"], "user");
+}
+
+#[test]
+fn an_open_server_is_not_given_to_the_first_stranger() {
+    let daemon = Daemon::with(|settings| {
+        settings.is_local = false;
+        settings.open_registration = true;
+    });
+    let token = daemon.people().new_setup_token().expect("works").expect("the first start");
+    let register = |email: &str, more: &str| {
+        visitor(&daemon).submit("/api/auth/register", &format!("email={email}&password=correct+horse{more}"))
+    };
+    assert!(register("eve@x.test", "").location().1.contains("error=refused"), "it is open for later accounts");
+    let first = register("ada@x.test", &format!("&setup_token={}", token.expose()));
+    assert_eq!(signed_in(&daemon, &first).get("/api/whoami").value()["principal_role"], "admin");
+    let second = register("eve@x.test", "");
+    assert_eq!(signed_in(&daemon, &second).get("/api/whoami").value()["principal_role"], "user");
+}
+
+#[test]
+fn of_two_cookies_with_one_name_none_counts() {
+    let daemon = Daemon::local();
+    let (own, planted) = (daemon.browser(&daemon.account("a@x.test")), daemon.browser(&daemon.account("eve@x.test")));
+    let who = |one: &str, other: &str| {
+        Browser { daemon: &daemon, cookie: format!("{one}; {other}") }.get("/api/whoami").status
+    };
+    assert_eq!(who("x=1", &own.cookie), 200);
+    assert_eq!(who(&own.cookie, &own.cookie), 200, "the same twice");
+    assert_eq!(who(&planted.cookie, &own.cookie), 401, "a page of another port can set one for a path of ours");
+    assert_eq!(who(&own.cookie, &planted.cookie), 401);
 }
 
 #[test]
@@ -103,6 +153,55 @@ fn a_new_password_ends_the_other_sessions() {
     assert_eq!(signed_in(&daemon, &changed).get("/api/whoami").status, 200);
     let stranger = visitor(&daemon).submit("/api/auth/password", "current_password=a&new_password=b");
     assert_eq!(stranger.location(), (303, "/login"));
+}
+
+#[test]
+fn the_token_of_this_machine_is_the_password_of_its_owner_until_there_is_one() {
+    let login = |daemon: &Daemon, email: &str, password: &str| {
+        visitor(daemon).submit("/api/auth/login", &format!("email={email}&password={password}"))
+    };
+    let daemon = Daemon::local();
+    let signed = login(&daemon, "Owner@localhost", BOOTSTRAP);
+    assert_eq!(signed.location(), (303, "/"));
+    let owner = signed_in(&daemon, &signed);
+    assert_eq!(owner.get("/api/whoami").value()["account_email"], "owner@localhost");
+    daemon.account("a@x.test");
+    for (email, password) in [("owner@localhost", "x"), ("owner@localhost", ""), ("a@x.test", BOOTSTRAP)] {
+        assert!(login(&daemon, email, password).location().1.contains("error="), "{email} {password}");
+    }
+    assert!(login(&Daemon::hosted(), "owner@localhost", BOOTSTRAP).location().1.contains("error="), "not elsewhere");
+    let set = owner.submit("/api/auth/password", "current_password=&new_password=battery+staple");
+    assert_eq!(set.location(), (303, "/?password_changed=1"));
+    assert!(login(&daemon, "owner@localhost", BOOTSTRAP).location().1.contains("error="), "the password counts now");
+    assert_eq!(login(&daemon, "owner@localhost", "battery+staple").location(), (303, "/"));
+}
+
+#[test]
+fn a_sign_in_gives_a_new_handle_and_ends_the_one_that_was_there() {
+    let daemon = Daemon::local();
+    let (ada, _) = (daemon.account("a@x.test"), daemon.account("b@x.test"));
+    let planted = daemon.browser(&ada);
+    let answer = planted.submit("/api/auth/login", "email=b@x.test&password=correct+horse");
+    let after = signed_in(&daemon, &answer);
+    assert_ne!(after.cookie, planted.cookie);
+    assert_eq!(after.get("/api/whoami").value()["account_email"], "b@x.test");
+    assert_eq!(planted.get("/api/whoami").status, 401, "who knows the old handle has nothing");
+}
+
+#[test]
+fn one_call_signs_out_everywhere_else() {
+    let daemon = Daemon::local();
+    let person = daemon.account("a@x.test");
+    let (here, there) = (daemon.browser(&person), daemon.browser(&person));
+    let of_other = daemon.browser(&daemon.account("b@x.test"));
+    assert_eq!(here.ask("DELETE", "/api/session", "", &[]).value(), json!({"status": "ok", "closed": 1}));
+    let open = |browser: &Browser<'_>| browser.get("/api/whoami").status == 200;
+    assert!(open(&here) && !open(&there) && open(&of_other));
+    let less = daemon.claimed("less-fox", &person, Grants { export: false, ..Grants::default() });
+    assert_eq!(less.ask("DELETE", "/api/session", "").status, 400);
+    let agent = daemon.claimed("calm-fox", &person, Grants::default());
+    assert_eq!(agent.ask("DELETE", "/api/session", "").value()["closed"], 1);
+    assert!(!open(&here) && open(&of_other));
 }
 
 #[test]

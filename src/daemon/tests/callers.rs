@@ -151,6 +151,12 @@ fn no_route_is_more_open_than_the_table_says() {
                 assert_eq!(from_stranger, 401, "{name}");
                 assert_ne!(from_browser(), 401, "{name}");
             }
+            Access::Page | Access::AdminPage => {
+                assert_eq!(from_stranger, 303, "{name}");
+                assert_eq!(agent.ask(route.method, &target, "").status, 303, "{name}");
+                let is_refused = from_browser() == 403;
+                assert_eq!(is_refused, route.access == Access::AdminPage, "{name}");
+            }
             Access::Admin => {
                 assert_eq!(from_stranger, 401, "{name}");
                 let expected = refusal(403, "Admin role required");

@@ -92,6 +92,32 @@ fn on_one_machine_a_file_is_proof_enough() {
 }
 
 #[test]
+fn the_file_of_this_machine_takes_no_identity_from_another_principal() {
+    let daemon = Daemon::local();
+    let bob = daemon.account("b@x.test");
+    let agent = daemon.claimed("calm-fox", &bob, Grants { export: false, ..Grants::default() });
+    let body = json!({"bootstrap_token": BOOTSTRAP}).to_string();
+    let refused = agent.ask("POST", "/api/identities/calm-fox/claim", &body);
+    assert_eq!((refused.status, &refused.value()["error"]), (400, &json!("OperationNotAllowedError")));
+    assert_eq!(agent.get("/api/whoami").value()["account_email"], "b@x.test");
+    assert_eq!(agent.get("/api/identities?grants=1").value()["identities"][0]["grants"]["export"], false);
+}
+
+#[test]
+fn grants_are_shown_to_who_asks_for_them() {
+    let daemon = Daemon::local();
+    let owner = daemon.account("a@x.test");
+    let agent = daemon.claimed("calm-fox", &owner, Grants { export: false, ..Grants::default() });
+    let grants = json!({"use": true, "export": false});
+    assert_eq!(agent.get("/api/identities?grants=1").value()["identities"][0]["grants"], grants);
+    assert_eq!(agent.get("/api/identities/calm-fox/detail?grants=1").value()["grants"], grants);
+    daemon.registered("new-fox");
+    assert_eq!(agent.get("/api/identities/new-fox/detail?grants=1").value()["grants"], Value::Null);
+    let fields = agent.get("/api/identities/calm-fox/detail").value().as_object().map(serde_json::Map::len);
+    assert_eq!(fields, Some(10), "those of 0.7.2");
+}
+
+#[test]
 fn a_bootstrap_file_without_a_token_opens_nothing() {
     let daemon = Daemon::local();
     std::fs::write(daemon.state.home.bootstrap_token(), "\n").expect("writes");

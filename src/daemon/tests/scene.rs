@@ -2,9 +2,11 @@
 
 mod audit;
 mod authorization;
+mod dashboard;
 mod full_disk;
 mod grants;
 mod pages;
+mod providers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use full_disk::Disk;
+
+use super::description;
 
 use crate::broker::{ApiKeyLogin, Broker, BrokerOptions, SessionRequest};
 use crate::clock::Clock;
@@ -113,7 +117,7 @@ impl Scene {
         {
             let person = self.person(name, role);
             self.agent(agent, Some(&person));
-            let handle = self.state.people.open_session(&person, PORT).expect("opens");
+            let handle = self.state.people.test_only_session(&person, PORT);
             self.cookies.insert(name, handle);
             self.principals.insert(name, person);
         }
@@ -121,21 +125,21 @@ impl Scene {
         self.claim_token = self.state.people.new_claim_token(&self.agents["new-agent"].did()).expect("a token");
         self.define();
         self.connect("bob-agent", "default", KEY);
-        let asked = |from_dashboard| SessionRequest {
+        let asked = |return_to: Option<&str>| SessionRequest {
             provider: "acme".to_owned(),
             connection: "second".to_owned(),
             flow: None,
             scopes: None,
             base_url: None,
             force: false,
-            from_dashboard,
+            return_to: return_to.map(str::to_owned),
         };
         let actor = self.actor("bob-agent");
         let start =
             |actor, request| self.state.broker.start_session(actor, request, "http://127.0.0.1").expect("starts");
-        let (session, mut browser) = (start(&actor, asked(false)).id, actor.clone());
+        let (session, mut browser) = (start(&actor, asked(None)).id, actor.clone());
         browser.identity = None;
-        self.dashboard = start(&browser, asked(true)).id;
+        self.dashboard = start(&browser, asked(Some("/providers/acme"))).id;
         self.session = session;
     }
 
@@ -157,7 +161,7 @@ impl Scene {
 
     fn agent(&mut self, handle: &'static str, owner: Option<&Principal>) {
         let key = SigningKey::generate();
-        let (known, _) = self.state.people.register(handle, &key.did()).expect("registers");
+        let known = self.state.people.register(handle, &key.did(), None).expect("registers");
         if let Some(owner) = owner {
             self.state.people.claim(&known, owner, Grants::default()).expect("claims");
         }
@@ -188,11 +192,20 @@ impl Scene {
         auth::Caller::Identity(known).actor().expect("is claimed")
     }
 
+    /// The same with new sessions: what a test did may have ended the others.
+    fn signed_in_again(mut self) -> Self {
+        for (name, person) in &mut self.principals {
+            *person = self.state.people.principal(&person.principal_id).expect("reads").expect("is there");
+            self.cookies.insert(name, self.state.people.test_only_session(person, PORT));
+        }
+        self
+    }
+
     /// What `agent` may do from now on.
     fn grant(&self, agent: &str, grants: Grants) {
         let known = self.state.people.known(agent).expect("reads").expect("is registered");
         let decide = |_| Ok::<_, crate::error::AuthsomeError>(grants);
-        self.state.people.change_grants(&known, decide).expect("changes");
+        self.state.people.change_grants(&known, &known.actor().expect("is claimed"), decide).expect("changes");
     }
 
     /// Sends a request. `{bob}`, `{session}` and their like in the target stand for what this scene has.
@@ -225,7 +238,10 @@ impl Scene {
             }
         }
         let body = Zeroizing::new(bytes.into_bytes());
-        server::answer(&self.state, &Request { method: method.to_owned(), target, fields, body, peer: None })
+        let request = Request { method: method.to_owned(), target, fields, body, peer: None };
+        let answer = server::answer(&self.state, &request);
+        description::check(&request, &answer);
+        answer
     }
 
     fn proof(&self, handle: &str, method: &str, target: &str, body: &[u8]) -> String {

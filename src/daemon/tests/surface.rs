@@ -51,14 +51,17 @@ fn unknown_paths_and_wrong_methods_are_told_apart() {
     let daemon = Daemon::local();
     assert_eq!(daemon.open("GET", "/nope", "").detail(), refusal(404, "Not Found"));
     assert_eq!(daemon.open("POST", "/health", "").detail(), refusal(405, "Method Not Allowed"));
-    assert_eq!(daemon.open("BREW", "/api/whoami", "").detail(), refusal(405, "Method Not Allowed"));
+    let answer = daemon.open("BREW", "/api/whoami", "");
+    assert_eq!(answer.detail(), refusal(405, "Method Not Allowed"));
+    assert_eq!(answer.fields.first_str("allow"), Some("GET, HEAD"));
 }
 
 #[test]
 fn a_body_that_does_not_fit_is_not_repeated() {
+    const LIST: &str = r#"["calm-fox","did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK"]"#;
     let daemon = Daemon::local();
     let send = |body: &str| daemon.open("POST", "/api/identities/register", body);
-    for body in ["hunter2", r#"{"handle":"hunter2""#, r#"{"handle":["hunter2"],"did":"x"}"#, "[]", "null"] {
+    for body in ["hunter2", r#"{"handle":"hunter2""#, r#"{"handle":["hunter2"],"did":"x"}"#, LIST, "[]", "null"] {
         let answer = send(body);
         assert_eq!(answer.status, 422, "{body}");
         let text = answer.value().to_string();
@@ -81,7 +84,7 @@ fn other_peoples_names_are_not_served() {
 }
 
 #[test]
-fn every_answer_forbids_caching_and_sniffing_and_every_page_scripts() {
+fn every_answer_forbids_caching_and_sniffing_and_no_page_runs_anothers_script() {
     let daemon = Daemon::local();
     let browser = daemon.browser(&daemon.account("a@x.test"));
     for target in ["/health", "/api/whoami", "/nope", "/login", "/", "/claim?token=x", "/auth/success?error=x"] {
@@ -93,8 +96,13 @@ fn every_answer_forbids_caching_and_sniffing_and_every_page_scripts() {
             for part in ["default-src 'none'", "frame-ancestors 'none'", "form-action 'self'", "base-uri 'none'"] {
                 assert!(policy.contains(part), "{target}: {policy}");
             }
-            assert!(!policy.contains("unsafe") && !policy.contains("script-src"), "{target}: {policy}");
-            assert!(!String::from_utf8_lossy(&answer.body).contains("<script"), "{target}");
+            // Only the dashboard has a script, and that one is a file of ours.
+            let scripts = policy.split("; ").find(|part| part.starts_with("script-src"));
+            assert_eq!(scripts, (target == "/").then_some("script-src 'self'"), "{target}: {policy}");
+            assert!(!policy.contains("unsafe"), "{target}: {policy}");
+            let text = String::from_utf8_lossy(&answer.body);
+            let without_ours = text.replacen(r#"<script src="/assets/dashboard.js" defer=""></script>"#, "", 1);
+            assert!(!without_ours.contains("<script"), "{target}");
         }
     }
 }
@@ -106,6 +114,22 @@ fn words_on_a_page_are_ours_and_not_the_links() {
     let text = String::from_utf8_lossy(&page.body).into_owned();
     assert_eq!(page.status, 200);
     assert!(!text.contains("0900") && !text.contains("<script"), "{text}");
+}
+
+#[test]
+fn a_hint_is_for_who_asks() {
+    let daemon = Daemon::local();
+    let owner = daemon.account("a@x.test");
+    let agent = daemon.claimed("calm-fox", &owner, Grants { export: false, ..Grants::default() });
+    let refused = |asks: bool| {
+        let mut request = agent.signed("POST", "/api/credentials/export", "{}");
+        if asks {
+            request.fields.push("Authsome-Hints", "1");
+        }
+        daemon.answer(&request).value()
+    };
+    assert!(refused(true)["hint"].as_str().is_some_and(|hint| hint.contains("authsome agent grant HANDLE --export")));
+    assert_eq!(refused(false).as_object().map(serde_json::Map::len), Some(4), "the shape of 0.7.2");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::super::due::{Due, due};
 use super::super::memory::{Failure, Memory};
 use super::*;
 use crate::clock::Timestamp;
+use crate::model::Fingerprint;
 
 const NEAR: i64 = 300;
 
@@ -135,5 +136,20 @@ fn a_token_that_an_upstream_refused_is_refreshed_once() {
     ];
     for (what, record, expected) in rows {
         assert_eq!(judge(&record, Demand::Rejected), expected, "{what}");
+    }
+}
+
+#[test]
+fn a_token_that_is_known_to_be_the_refused_one_need_not_be_old() {
+    let refused = Demand::Refused(Fingerprint::of(&[]));
+    let rows = [
+        ("one of a moment ago", token(1, Some(3599)), "now"),
+        ("without a refresh token", without_refresh_token(token(1, Some(100))), "fresh"),
+        ("one from a refresh: another would not be better", refreshed(token(119, Some(241))), "fresh"),
+        ("one from a refresh of a while ago", refreshed(token(120, Some(240))), "now"),
+        ("after a failure", failed(token(3600, Some(1000)), 1, 60_000), "blocked"),
+    ];
+    for (what, record, expected) in rows {
+        assert_eq!(judge(&record, refused), expected, "{what}");
     }
 }

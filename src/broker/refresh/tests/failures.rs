@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::limits::NEAR_EXPIRY_SECONDS;
+use crate::model::Fingerprint;
 
 fn message(result: Result<String>) -> String {
     let error = result.expect_err("refused");
@@ -188,6 +189,24 @@ fn a_refused_token_that_was_replaced_meanwhile_is_not_refreshed_again() {
     let found = scene.broker.up_to_date(&admin(), &entry, stale, Demand::Rejected).expect("the newer one");
     assert_eq!(found.access_token.expect("a token").expose(), "at-7");
     assert!(endpoint.spent().is_empty());
+}
+
+#[test]
+fn whoever_says_which_token_was_refused_gets_the_next_one_at_once() {
+    let endpoint = Endpoint::new(rotate);
+    let scene = Scene::new(&endpoint);
+    scene.log_in(3000);
+    scene.store(|record| record.obtained_at = Some(scene.clock.now()));
+    let ask = |demand| scene.broker.resolve(&admin(), "acme", None, demand).expect("resolves");
+    assert_eq!(scene.resolve_rejected().expect("resolves"), "at-1", "it may not be the one");
+    let first = Demand::Refused(Fingerprint::of(&ask(Demand::Use).inject));
+    for _ in 0..2 {
+        let next = ask(first);
+        assert_eq!(next.headers["Authorization"].expose(), "Bearer at-2", "and another run gets the same");
+    }
+    let second = Demand::Refused(Fingerprint::of(&ask(Demand::Use).inject));
+    assert_eq!(ask(second).headers["Authorization"].expose(), "Bearer at-2", "not at each request");
+    assert_eq!(endpoint.spent().len(), 1);
 }
 
 #[test]

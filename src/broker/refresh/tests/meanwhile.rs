@@ -125,7 +125,8 @@ fn log_in_elsewhere(broker: &Broker, mut record: ConnectionRecord) {
     broker.register(&admin(), moved, true, ValidateOptions::default()).expect("registers");
     record.access_token = Some(Secret::new("at-elsewhere".to_owned()));
     record.refresh_token = Some(Secret::new("rt-elsewhere".to_owned()));
-    broker.store_new(&broker.entry("acme").expect("registered"), record).expect("stores");
+    let noted = broker.noted(&admin(), event("provider.login", "acme", None));
+    broker.store_new(&broker.entry("acme").expect("registered"), record, &noted).expect("stores");
 }
 
 #[test]

@@ -26,6 +26,7 @@ fn an_event_has_a_name_that_can_be_read() {
         r#"{"event":{"event":" "}}"#,
         r#"{"event":{"event":"\u0000\u0007"}}"#,
         r#"{"events":[{"event":"a"},{"event":""}]}"#,
+        r#"{"event":["a"]}"#,
         "{}",
     ] {
         assert_eq!(

@@ -37,6 +37,12 @@ const fn page(target: &'static str, stranger: u16, [owner, foreign, admin]: [u16
     Row { method: "GET", target, body: Empty, expected }
 }
 
+/// A form of the dashboard: whoever is not signed in is led to do so. A proof says nothing here.
+const fn post(target: &'static str, form: &'static str, [owner, foreign, admin]: [u16; 3]) -> Row {
+    let expected = [303, admin, 303, 303, 303, 303, owner, foreign, admin];
+    Row { method: "POST", target, body: Form(form), expected }
+}
+
 /// A proof of a claimed identity; cookies are nothing.
 const fn proof(method: &'static str, target: &'static str, body: Body, [owner, foreign, admin]: [u16; 3]) -> Row {
     Row { method, target, body, expected: [401, 401, 403, owner, foreign, admin, 401, 401, 401] }
@@ -61,6 +67,8 @@ const OWN_OR_ADMIN: [u16; 3] = [200, 404, 200];
 pub(super) static ROWS: &[Row] = &[
     open("GET", "/health", Empty, 200),
     open("GET", "/api/health", Empty, 200),
+    open("GET", "/openapi.json", Empty, 200),
+    open("GET", "/docs", Empty, 200),
     proof("GET", "/api/ready", Empty, ALL),
     either("GET", "/api/whoami", Empty, ALL),
     open("POST", "/api/identities/register", Json(r#"{"handle":"fresh-agent","did":"{stranger}"}"#), 200),
@@ -134,6 +142,7 @@ pub(super) static ROWS: &[Row] = &[
     open("POST", "/api/auth/password", Form("current_password=&new_password=short"), 303),
     open("POST", "/api/logout", Form("return_url=/login"), 303),
     proof("POST", "/api/session", Empty, ALL),
+    either("DELETE", "/api/session", Empty, ALL),
     open("GET", "/signin?token=signin_unknown", Empty, 404),
     open("POST", "/signin", Form("token=signin_unknown"), 404),
     admin("POST", "/api/invitations", Empty, 200),
@@ -141,6 +150,44 @@ pub(super) static ROWS: &[Row] = &[
     open("POST", "/api/claim/{claim}/confirm", Form(""), 303),
     either("POST", "/api/auth/providers/acme/connect", Form("connection=third"), [303; 3]),
     page("/", 303, ALL),
+    page("/connections/acme/default", 303, OWN),
+    page("/connections/acme/default?principal={bob}", 303, [200, 403, 200]),
+    post("/connections/acme/default/default", "", [303, 404, 404]),
+    post("/connections/acme/default/global", "share=1", [403, 403, 404]),
+    post("/connections/acme/default/global?principal={bob}", "share=0", [403, 403, 303]),
+    post("/connections/acme/default/rebind", "", [303, 404, 404]),
+    post("/connections/acme/default/logout", "", [303; 3]),
+    post("/connections/acme/default/logout?principal={bob}", "", [303, 403, 303]),
+    post("/connections/acme/default/reveal", "", OWN),
+    post("/connections/acme/default/reveal?principal={bob}", "", OWN),
+    page("/providers", 303, ALL),
+    page("/providers/acme", 303, ALL),
+    post("/providers/acme/client", "client_id=x", [403, 403, 303]),
+    post("/providers/acme/revoke", "", [403, 403, 303]),
+    post("/providers/acme/delete", "", [403, 403, 303]),
+    page("/providers/acme/edit", 303, [403, 403, 200]),
+    page("/providers/openai/edit", 303, [403, 403, 404]),
+    post("/providers/acme/edit", "kind=bearer&name=acme&api_url=api.acme.test", [403, 403, 303]),
+    page("/new-provider", 303, [403, 403, 200]),
+    page("/new-provider?from=openai", 303, [403, 403, 200]),
+    post("/new-provider", "kind=bearer&name=fresh&api_url=api.fresh.test", [403, 403, 303]),
+    post("/new-provider", "", [403, 403, 422]),
+    post("/new-provider/check", "name=", [403, 403, 200]),
+    page("/agents", 303, ALL),
+    page("/agents/bob-agent", 303, OWN_OR_ADMIN),
+    page("/agents/new-agent", 303, [404, 404, 200]),
+    post("/agents/bob-agent/grants", "use=1", [303, 404, 303]),
+    post("/agents/new-agent/grants", "use=1", [404; 3]),
+    post("/agents/bob-agent/forget", "", [303, 404, 303]),
+    page("/audit", 303, ALL),
+    page("/audit?identity=bob-agent&provider=acme&event=proxy.request&span=14d", 303, ALL),
+    page("/audit?cursor=nonsense", 303, ALL),
+    page("/people", 303, [403, 403, 200]),
+    post("/people/invite", "", [403, 403, 200]),
+    page("/settings", 303, ALL),
+    page("/settings?password_error=credentials", 303, ALL),
+    post("/settings/sign-out-others", "", [303; 3]),
+    open("GET", "/assets/dashboard.js", Empty, 200),
     open("GET", "/login", Empty, 200),
     page("/claim?token={claim}", 303, ALL),
     open("GET", "/claim/{claim}", Empty, 307),
@@ -160,7 +207,7 @@ const NEW_DEFINITION: &str =
     r#"{"definition":{"name":"other","auth_type":"api_key","flow":"api_key","api_url":"api.other.test"}}"#;
 
 /// The row of the router's table that a target finds.
-fn pattern(method: &str, target: &str) -> (&'static str, &'static str) {
+pub(super) fn pattern(method: &str, target: &str) -> (&'static str, &'static str) {
     let path = target.split('?').next().unwrap_or_default();
     match router::find(method, path) {
         Match::Found(route, _) => (route.method, route.pattern),

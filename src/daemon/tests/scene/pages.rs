@@ -31,6 +31,65 @@ fn a_login_of_the_dashboard_is_its_persons() {
     assert!(is_connected(&scene));
 }
 
+const BROWSER: (&str, &str) = ("Accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8");
+
+/// Bob's browser begins a login that leads back to `to`; the session's identifier.
+fn begin(scene: &Scene, to: &str) -> String {
+    let form = Box::leak(format!("connection=third&return_url={to}").into_boxed_str());
+    let target = "/api/auth/providers/acme/connect";
+    let begun = scene.send_with(Sender::Browser("bob"), "POST", target, Form(form), &[BROWSER]);
+    let (page, id) = location(&begun).split_once('=').expect("a session");
+    assert_eq!((begun.status, page), (303, "/auth/input?session"));
+    id.to_owned()
+}
+
+#[test]
+fn a_login_of_the_dashboard_leads_back_to_where_it_began() {
+    let scene = Scene::new();
+    for (to, expected) in [
+        ("/connections/acme/third", "/connections/acme/third?done=connected"),
+        ("/providers?kind=app%23top", "/providers?kind=app&done=connected"),
+        ("//evil.test", "/?done=connected"),
+        ("https://evil.test", "/?done=connected"),
+        ("", "/?done=connected"),
+    ] {
+        let id = begin(&scene, to);
+        let sent = scene.send(Sender::Browser("bob"), "POST", &format!("/auth/input?session={id}"), KEY_FORM);
+        let end = scene.send(Sender::Browser("bob"), "GET", location(&sent), Empty);
+        assert_eq!((end.status, location(&end)), (303, expected));
+        scene.send(Sender::Agent("bob-agent"), "POST", "/api/connections/acme/third/logout", Empty);
+    }
+}
+
+#[test]
+fn what_goes_wrong_in_the_dashboard_is_told_on_a_page_that_leads_back_to_it() {
+    let scene = Scene::new();
+    let text = |answer: &super::Response| String::from_utf8_lossy(&answer.body).into_owned();
+    let id = begin(&scene, "/providers/acme");
+    scene.state.clock.test_only_advance(crate::limits::AUTH_SESSION_SECONDS + 1);
+    let over = scene.send(Sender::Browser("bob"), "GET", &format!("/auth/success?session={id}"), Empty);
+    let shown = text(&over);
+    assert!(shown.contains(r#"href="/providers/acme""#) && !shown.contains("terminal"), "{shown}");
+
+    let refuse = |target: &str, form: super::Body, more: &[(&str, &str)]| {
+        let answer = scene.send_with(Sender::Browser("bob"), "POST", target, form, more);
+        (answer.status, text(&answer))
+    };
+    let connect = "/api/auth/providers/acme/connect";
+    let unknown = refuse("/api/auth/providers/nosuch/connect", Form(""), &[BROWSER]);
+    assert!(unknown.0 == 404 && unknown.1.contains("not found") && unknown.1.contains(r#"href="/""#), "{unknown:?}");
+    let bad_name = refuse(connect, Form("connection=a%2Fb"), &[BROWSER]);
+    assert!(bad_name.0 == 400 && bad_name.1.starts_with("<!doctype html>"), "{bad_name:?}");
+    let crossed = refuse(connect, Form(""), &[BROWSER, ("Sec-Fetch-Site", "cross-site")]);
+    assert!(crossed.0 == 403 && crossed.1.starts_with("<!doctype html>"), "{crossed:?}");
+    let program = refuse("/api/auth/providers/nosuch/connect", Form(""), &[]);
+    assert!(program.0 == 404 && program.1.starts_with('{'), "{program:?}");
+    let input = refuse("/api/auth/sessions/sess_000000000000/input", KEY_FORM, &[BROWSER]);
+    assert!(input.0 == 404 && input.1.starts_with('{'), "the contract says JSON there: {input:?}");
+    let stranger = scene.send_with(Sender::Nobody, "GET", "/auth/success?error=session_expired", Empty, &[BROWSER]);
+    assert!(text(&stranger).contains("Start again from your terminal"));
+}
+
 #[test]
 fn a_page_belongs_to_the_browser_that_opened_it() {
     let scene = Scene::new();
