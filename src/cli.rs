@@ -50,12 +50,16 @@ use self::json::Json;
 use self::output::{Output, OutputClosed, colour_wanted, report};
 use crate::client::{Settings, VERSION, is_true};
 use crate::error::{AuthsomeError, ErrorName, Result};
+use crate::launch;
 use crate::paths::Home;
 use crate::provider::Registry;
 
 /// Runs one command line, program name included, and says how the process should end.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().skip(1).collect();
+    if launch::is_inside(&arguments) {
+        return launch::enter(&arguments[1..]);
+    }
     // Before the table is even built: scripts ask for the version again and again.
     if let [word] = arguments.as_slice()
         && (word == "--version" || word == "-v")

@@ -2,7 +2,8 @@
 //! 1 and 2).
 //!
 //! ```text
-//! let launcher = Launcher::prepare(NetSettings::from_env()?)?;   // before any secret is loaded
+//! let wall = Wall::raise(&OutOfSight::of(home))?;                // or None
+//! let launcher = Launcher::prepare(NetSettings::from_env()?, wall)?; // before any secret is loaded
 //! let plan = client.run(...)?;                                   // the certificate is made meanwhile
 //! let finished = launcher.run(plan, source, settings, &mut |note| eprintln!("authsome: {note}"))?;
 //! ```
@@ -14,6 +15,7 @@ mod forms;
 mod process;
 #[cfg(test)]
 mod tests;
+mod wall;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -30,13 +32,14 @@ use self::environment::{Additions, child_environment};
 use self::files::RunFiles;
 use self::forms::forms;
 use self::process::Ended;
+pub use self::wall::{OutOfSight, Wall, enter, is_inside};
 use crate::error::Result;
 use crate::limits::{LAUNCH_STACK_BYTES, SHORTEST_SECRET_BYTES};
 use crate::model::RunPlan;
 use crate::net::{NetSettings, Roots};
 use crate::paths::hex;
 use crate::provider::Host;
-use crate::proxy::{CredentialSource, Mode, Proxy, ProxySettings, RunCa, RunReport};
+use crate::proxy::{CredentialSource, Limits, Mode, Proxy, ProxySettings, RunCa, RunReport};
 use crate::secret::{Secret, random_bytes};
 
 /// What the user asked for.
@@ -48,6 +51,8 @@ pub struct LaunchSettings {
     pub mode: Mode,
     /// Hosts that deny modes let through.
     pub allow_hosts: Vec<Host>,
+    /// What the program may do at hosts that have a route.
+    pub limits: Limits,
     /// Mask injected secrets in answers.
     pub redact: bool,
 }
@@ -68,23 +73,28 @@ pub struct Launcher {
     /// Limits that were changed for us and that the child gets back.
     limits: Vec<(Resource, rlim_t, rlim_t)>,
     making: JoinHandle<Result<(RunCa, RunFiles)>>,
+    wall: Option<Wall>,
 }
 
 impl Launcher {
     /// Closes this process to others, opens the proxy's listener, and starts to make the run's certificate and files.
-    /// Call it before anything secret is loaded.
+    /// Call it before anything secret is loaded. With a `wall`, the child will be behind it.
     ///
     /// # Errors
     /// The system refusing a listener, a thread or a limit.
-    pub fn prepare(net: NetSettings) -> Result<Self> {
+    pub fn prepare(net: NetSettings, wall: Option<Wall>) -> Result<Self> {
         let limits = process::harden()?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let listener = match &wall {
+            Some(wall) => wall.listener()?,
+            None => TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
+        };
+        let is_walled = wall.is_some();
         let roots = Roots::find(&net);
         let making = thread::Builder::new()
             .name("prepare".to_owned())
             .stack_size(LAUNCH_STACK_BYTES)
-            .spawn(move || make(&roots))?;
-        Ok(Self { net, listener, limits, making })
+            .spawn(move || make(&roots, is_walled))?;
+        Ok(Self { net, listener, limits, making, wall })
     }
 
     /// Runs the child beside its proxy, to the end of both. On this thread: the child ends when it does.
@@ -108,13 +118,14 @@ impl Launcher {
         let proxy_settings = ProxySettings {
             mode: settings.mode,
             allow_hosts: settings.allow_hosts,
+            limits: settings.limits,
             redact: settings.redact,
-            is_isolated: false,
+            is_isolated: self.wall.is_some(),
             net: self.net,
             token,
         };
         let proxy = Proxy::start(self.listener, ca, plan, source, proxy_settings)?;
-        let ended = process::run(&settings.command, &environment, &self.limits);
+        let ended = process::run(&settings.command, &environment, self.limits, self.wall);
         let report = proxy.stop();
         drop(files);
         let status = match ended? {
@@ -156,9 +167,11 @@ fn environment(
     environment.variables
 }
 
-fn make(roots: &Roots) -> Result<(RunCa, RunFiles)> {
+fn make(roots: &Roots, is_walled: bool) -> Result<(RunCa, RunFiles)> {
     let ca = RunCa::new()?;
-    let files = RunFiles::create(ca.certificate_pem(), roots, |name| env::var_os(name))?;
+    // A wall hides the runtime directory; the files go where they would without one.
+    let lookup = |name: &str| env::var_os(name).filter(|_| !(is_walled && name == "XDG_RUNTIME_DIR"));
+    let files = RunFiles::create(ca.certificate_pem(), roots, lookup)?;
     Ok((ca, files))
 }
 

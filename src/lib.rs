@@ -9,8 +9,9 @@
 //!
 //! # The promise
 //!
-//! * **P1** No byte sequence equal to a stored secret, or to a reversible encoding of it, reaches the child. (Not yet
-//!   held against an API that echoes it: answers are not looked into before masking is there.)
+//! * **P1** No byte sequence equal to a stored secret, or to a reversible encoding of it, reaches the child; not from an
+//!   API that echoes it either. (Which encodings are looked for in answers, and what is withheld because it cannot be
+//!   looked into: [`proxy`]. Nothing is under `--no-redact`.)
 //! * **P2** A stored secret is written only to a TLS connection whose certificate was verified for a host that the
 //!   provider's definition names, and whose HTTP authority is that same host.
 //! * **P3** Nothing the child does during a run widens P1 or P2 for a later run.
@@ -33,6 +34,7 @@
 //!
 //! One request through `authsome run` is one function in [`proxy`]: accept, authenticate the child, read the head,
 //! route, agree (CONNECT = SNI = Host = certificate), decide, resolve the credential, edit the head, stream, record.
+//! What streams back is masked: a search for every form of every injected secret, in constant memory.
 //!
 //! One request to the daemon is one function in [`daemon`]: read, limit, match the route, authenticate the caller
 //! (proof of possession or browser session), authorize, act, answer, record.
@@ -63,7 +65,7 @@
 //! | [`broker`] | the credential lifecycle: log in, resolve, refresh, export, revoke, defaults. The only place where flows, vault and audit meet | everything above |
 //! | [`daemon`] | the HTTP surface: gate, engine, routes, authentication, pages, device pollers | everything above |
 //! | [`client`] | signed requests to a daemon; finding, starting and stopping the local one | leaves, model, identity, http1 |
-//! | [`proxy`] | CONNECT, interception, the CA of the run, relay, injection, policy | leaves, model, http1, the router of provider |
+//! | [`proxy`] | CONNECT, interception, the CA of the run, relay, injection, redaction, policy | leaves, model, http1, the router of provider |
 //! | [`launch`] | the child: environment, CA bundle, signals, exit status | leaves, model, proxy |
 //! | [`cli`] | one file a command | everything; of `daemon` only the entrance |
 //!

@@ -3,24 +3,29 @@
 //! A child connection is served by one thread ([`workers`]), from CONNECT to its end ([`serve`]). Hosts that no route
 //! mentions are tunnelled blindly ([`tunnel`]). For routed hosts the proxy is the TLS server ([`ca`]), reads each
 //! request, and decides on each anew: destinations must agree ([`agree`]), the route and the run's mode decide
-//! ([`policy`]), the credential is resolved ([`credentials`]) and put into a rebuilt head ([`inject`], [`headers`]),
-//! and both bodies stream ([`exchange`]).
+//! ([`policy`]), what the run may do is checked ([`limits`]), the credential is resolved ([`credentials`]) and put into a rebuilt head ([`inject`], [`headers`]),
+//! and both bodies stream ([`exchange`]). An upgraded connection is copied from then on ([`duplex`]). What the answer repeats of a credential is masked: raw, in base64, hex,
+//! percent-encoding, JSON and HTML escapes and UTF-16 ([`redact`]).
 //!
 //! Invariants. Only who knows the run's token is served. A credential is written only to a connection that
 //! [`upstream`] has verified for the CONNECT host, which `Host` and the TLS server name equal. What cannot be read in
-//! one way only is refused. Nothing is buffered but heads.
+//! one way only is refused. Nothing is buffered but heads,
+//! what may be the beginning of a secret, and short bodies that may have to be sent again with a renewed credential.
 
 mod acceptor;
 mod agree;
 mod ca;
 mod credentials;
+mod duplex;
 mod exchange;
 mod headers;
 mod inject;
+mod limits;
 mod link;
 mod policy;
 mod query;
 mod record;
+mod redact;
 mod refusal;
 mod relay;
 mod run;
@@ -40,12 +45,15 @@ use std::sync::Arc;
 pub use ca::RunCa;
 pub use credentials::CredentialSource;
 pub use inject::PLACEHOLDER;
+pub use limits::{Limits, Rule};
 pub use policy::Mode;
 pub use record::RunReport;
 
 use self::acceptor::{Acceptor, connection_limit};
 use self::credentials::Credentials;
+use self::limits::Budget;
 use self::record::Recorder;
+use self::redact::Redaction;
 use self::run::{Live, Run};
 use self::upstream::Upstreams;
 use self::workers::Workers;
@@ -64,7 +72,9 @@ pub struct ProxySettings {
     pub mode: Mode,
     /// Hosts that deny modes let through untouched.
     pub allow_hosts: Vec<Host>,
-    /// Mask injected secrets in answers. Kept for the part that does it; nothing reads answers yet.
+    /// What it may do at hosts that have a route.
+    pub limits: Limits,
+    /// Mask injected secrets in answers.
     pub redact: bool,
     /// The child has no way out but this proxy (`--isolate`): private networks are refused to it.
     pub is_isolated: bool,
@@ -102,8 +112,11 @@ impl Proxy {
             router: Router::new(routes)?,
             mode: settings.mode,
             allow_hosts: settings.allow_hosts,
+            budget: Budget::new(settings.limits.max_requests),
+            limits: settings.limits,
             ca,
             credentials,
+            redaction: settings.redact.then(|| Arc::new(Redaction::new())),
             upstreams: Upstreams::new(settings.net, policy),
             recorder: Recorder::new(plan.run_id, source),
             credentials_of_child: Secret::new(format!("authsome:{}", settings.token.expose())),
@@ -126,6 +139,6 @@ impl Proxy {
         self.run.live.wait_until_quiet(STOP_DEADLINE);
         self.run.live.shut_down();
         self.workers.close();
-        self.run.recorder.report()
+        RunReport { requests_left: self.run.budget.left(), ..self.run.recorder.report() }
     }
 }

@@ -1,8 +1,11 @@
 //! The only unsafe code: wrappers around system calls that `nix` lacks. Each block carries its SAFETY note.
 #![allow(unsafe_code)]
 
+mod filter;
+mod wall;
+
 use std::io;
-use std::os::fd::{IntoRawFd as _, OwnedFd};
+use std::os::fd::{IntoRawFd as _, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -15,6 +18,12 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, rlim_t, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction};
 use nix::unistd::{Pid, getpid, getppid, pipe2};
+
+pub(crate) use filter::limit_sockets;
+pub(crate) use wall::{
+    fork, leave_session_keyring, limit_capabilities, make_read_only, raise_loopback, receive, send_descriptor,
+    take_descriptor,
+};
 
 /// A signal that came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +98,7 @@ pub(crate) fn next_notice(notices: &OwnedFd) -> io::Result<Notice> {
 }
 
 /// What a child gets besides its command.
+#[derive(Clone)]
 pub(crate) struct ChildSetup {
     /// Signals whose handlers are ours, to be set back to their defaults.
     pub(crate) signals: &'static [Signal],
@@ -96,10 +106,12 @@ pub(crate) struct ChildSetup {
     pub(crate) limits: Vec<(Resource, rlim_t, rlim_t)>,
     /// Blocked signals.
     pub(crate) mask: SigSet,
+    /// A descriptor that it inherits under the same number.
+    pub(crate) kept: Option<RawFd>,
 }
 
-/// Starts `command` so that it ends with this thread (SIGTERM), inherits no descriptor beyond 2, and has none of our
-/// signal handlers.
+/// Starts `command` so that it ends with this thread (SIGTERM), inherits no descriptor beyond 2 (but one that the
+/// setup names), and has none of our signal handlers.
 ///
 /// # Errors
 /// As [`Command::spawn`].
@@ -135,6 +147,10 @@ fn prepare_child(parent: Pid, setup: &ChildSetup) -> io::Result<()> {
         let _ = setrlimit(*resource, *soft, *hard);
     }
     close_on_exec_from(3);
+    if let Some(kept) = setup.kept {
+        // SAFETY: a flag of a descriptor.
+        Errno::result(unsafe { libc::fcntl(kept, libc::F_SETFD, 0) })?;
+    }
     setup.mask.thread_set_mask()?;
     Ok(())
 }

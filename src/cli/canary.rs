@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::error::{AuthsomeError, Result};
 use crate::launch::{LaunchSettings, Launcher};
-use crate::model::{AuditEvent, Resolved, RunPlan};
+use crate::model::{AuditEvent, Fingerprint, Resolved, RunPlan};
 use crate::net::NetSettings;
-use crate::proxy::{CredentialSource, Mode};
+use crate::proxy::{CredentialSource, Limits, Mode};
 
 /// A page that does not exist (RFC 2606): nothing can answer but the proxy.
 const PAGE: &str = "https://canary.authsome.invalid/";
@@ -77,9 +77,15 @@ pub(super) fn try_clients() -> Result<Vec<Sighting>> {
 /// Runs one client as `authsome run` would, where every request is refused.
 fn try_one(client: &Client) -> Result<Sighting> {
     let command = vec!["sh".into(), "-c".into(), quiet(client.line).into(), "sh".into(), PAGE.into()];
-    let settings = LaunchSettings { command, mode: Mode::ConnectedDeny, allow_hosts: Vec::new(), redact: true };
+    let settings = LaunchSettings {
+        command,
+        mode: Mode::ConnectedDeny,
+        allow_hosts: Vec::new(),
+        limits: Limits::default(),
+        redact: true,
+    };
     let plan = RunPlan { run_id: "canary".to_owned(), routes: Vec::new() };
-    let launcher = Launcher::prepare(NetSettings::from_env()?)?;
+    let launcher = Launcher::prepare(NetSettings::from_env()?, None)?;
     let ended = launcher.run(plan, Arc::new(Nothing), settings, &mut |_| {})?;
     Ok(Sighting { program: client.program, trusts: ended.status == 0, advice: client.advice })
 }
@@ -99,7 +105,7 @@ fn is_on_path(program: &str) -> bool {
 struct Nothing;
 
 impl CredentialSource for Nothing {
-    fn resolve(&self, provider: &str, _: &str, _: bool) -> Result<Resolved> {
+    fn resolve(&self, provider: &str, _: &str, _: Option<Fingerprint>) -> Result<Resolved> {
         Err(AuthsomeError::ProviderNotFound { provider: provider.to_owned() })
     }
 

@@ -100,7 +100,7 @@ impl Chrome {
         for name in KEYS {
             command.env_remove(name);
         }
-        let setup = ChildSetup { signals: &HANDLED, limits: Vec::new(), mask: SigSet::empty() };
+        let setup = ChildSetup { signals: &HANDLED, limits: Vec::new(), mask: SigSet::empty(), kept: None };
         let mut child = spawn(&mut command, setup).map_err(|error| failed(&format!("it does not start: {error}")))?;
         let (to, from) = (child.stdin.take(), child.stdout.take());
         let pipe = Pipe::new(to.expect("piped").into(), from.expect("piped").into());

@@ -1,6 +1,5 @@
 //! `authsome doctor`
 
-use std::fs;
 use std::io;
 
 use argh::{ArgsInfo, FromArgs};
@@ -10,6 +9,7 @@ use super::context::Context;
 use super::json::Json;
 use crate::client::{Chosen, Client, Config, Identities, Target, VERSION};
 use crate::error::{AuthsomeError, Result};
+use crate::launch::{OutOfSight, Wall};
 use crate::paths;
 use crate::provider::{FileProblem, Registry};
 
@@ -69,7 +69,7 @@ impl Doctor {
         let reached = daemon.iter().all(|finding| finding.verdict != Verdict::Failed);
         findings.extend(daemon);
         let ready = if reached { ready(ctx, &mut findings) } else { None };
-        findings.push(isolation());
+        findings.push(isolation(ctx));
         findings.extend(clients());
         say_once(&mut findings);
         let failed = findings.iter().any(|finding| finding.verdict == Verdict::Failed);
@@ -243,19 +243,20 @@ fn clients() -> Vec<Finding> {
     findings
 }
 
-/// What the kernel would offer to a wall around a child.
-fn isolation() -> Finding {
-    let number = |path: &str| fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u64>().ok());
-    let allowed = number("/proc/sys/user/max_user_namespaces").is_some_and(|count| count > 0)
-        && number("/proc/sys/kernel/unprivileged_userns_clone") != Some(0)
-        && number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") != Some(1);
-    let modules = fs::read_to_string("/sys/kernel/security/lsm").ok();
-    let landlock = modules.map_or("not known", |list| if list.contains("landlock") { "yes" } else { "no" });
-    let text = format!(
-        "user namespaces: {}, Landlock: {landlock}; `run --isolate` is not part of this version",
-        if allowed { "yes" } else { "no" }
-    );
-    Finding::ok("isolation", text)
+/// Whether `run --isolate` would build its wall here: it is tried.
+fn isolation(ctx: &Context) -> Finding {
+    match Wall::raise(&OutOfSight::of(ctx.home())) {
+        Ok(wall) => {
+            wall.lower();
+            let text = "run --isolate works here: user, mount, network, PID and IPC namespaces are to be had";
+            Finding::ok("isolation", text)
+        }
+        Err(missing) => {
+            let text = format!("run --isolate does not work here: {missing}");
+            let advice = "to confine a program, run it in a container or as another user, or allow user namespaces";
+            Finding::warning("isolation", text, advice)
+        }
+    }
 }
 
 fn as_json(ready: Option<Json>, findings: &[Finding], failed: bool) -> Json {

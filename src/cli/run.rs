@@ -4,6 +4,7 @@ mod plan;
 mod source;
 
 use std::ffi::OsString;
+use std::io;
 use std::sync::Arc;
 
 use argh::{ArgsInfo, FromArgs};
@@ -15,12 +16,12 @@ use super::context::Context;
 use super::json::Json;
 use crate::client::Config;
 use crate::error::{AuthsomeError, Result};
-use crate::launch::{Finished, LaunchSettings, Launcher};
+use crate::launch::{Finished, LaunchSettings, Launcher, OutOfSight, Wall};
 use crate::limits::AUDIT_FLUSH_DEADLINE;
 use crate::model::AuditEvent;
 use crate::net::NetSettings;
 use crate::provider::Host;
-use crate::proxy::{CredentialSource, Mode, RunReport};
+use crate::proxy::{CredentialSource, Limits, Mode, Rule, RunReport};
 
 /// Run a program; its requests get your credentials, it does not.
 #[derive(FromArgs, ArgsInfo)]
@@ -29,7 +30,7 @@ use crate::proxy::{CredentialSource, Mode, RunReport};
     name = "run",
     example = "authsome run -- python agent.py",
     example = "authsome run --provider openai --mode connected_deny -- node agent.js",
-    note = "The program sees placeholders. Without a wall (`--isolate`, which comes later) it can still read what you can read."
+    note = "The program sees placeholders. Without `--isolate` it can still read what you can read."
 )]
 pub(super) struct Run {
     /// the program to run, and its arguments, untouched
@@ -49,11 +50,11 @@ pub(super) struct Run {
     #[argh(option, arg_name = "mode")]
     mode: Option<String>,
 
-    /// put a wall around the program
+    /// put a wall around the program, where this machine can: no network but the proxy, no other processes, no vault
     #[argh(switch)]
     isolate: bool,
 
-    /// refuse to run without a wall
+    /// the same, or do not run at all
     #[argh(switch)]
     require_isolation: bool,
 
@@ -65,7 +66,20 @@ pub(super) struct Run {
     #[argh(option, arg_name = "host|cidr")]
     allow_private: Vec<String>,
 
-    /// leave credentials in answers as they are; this version always does
+    /// where keys are added, let only GET, HEAD and OPTIONS through
+    #[argh(switch)]
+    read_only: bool,
+
+    /// where keys are added, let this many requests through
+    #[argh(option, arg_name = "n")]
+    max_requests: Option<u64>,
+
+    /// where keys are added, "METHOD HOST/PATH=allow" or "=deny"; the first that matches decides, what none matches is
+    /// denied; * is any method, host or part of a segment, ** any number of segments
+    #[argh(option, arg_name = "rule")]
+    rule: Vec<String>,
+
+    /// leave credentials in answers as they are
     #[argh(switch)]
     no_redact: bool,
 }
@@ -76,13 +90,13 @@ impl Run {
         if command.is_empty() {
             return Err(wrong("there is no program to run".to_owned()));
         }
-        self.check_isolation(ctx)?;
         let mode = self.mode(ctx)?;
         let request = self.request(mode)?;
-        let settings = LaunchSettings { command, mode, allow_hosts: self.allow_hosts()?, redact: !self.no_redact };
+        let (allow_hosts, limits) = (self.allow_hosts()?, self.limits()?);
+        let settings = LaunchSettings { command, mode, allow_hosts, limits, redact: !self.no_redact };
 
         // From here on this process is closed to others, for it is about to hold secrets.
-        let launcher = Launcher::prepare(self.net()?)?;
+        let launcher = Launcher::prepare(self.net()?, self.wall(ctx)?)?;
         let client = Arc::new(ctx.client()?);
         let plan = plan::fetch(&client, &request)?;
         if plan.routes.is_empty() {
@@ -118,19 +132,22 @@ impl Run {
         })
     }
 
-    /// The wall is not there yet, and nobody shall believe it is.
-    fn check_isolation(&self, ctx: &Context) -> Result<()> {
-        if self.require_isolation {
-            return Err(AuthsomeError::OperationNotAllowed {
-                operation: "run",
-                reason: "--require-isolation: this version cannot put a wall around a program yet".to_owned(),
-                hint: Some("without it, the program can read what you can read"),
-            });
+    /// The wall that was asked for. Nobody shall believe that there is one when there is not.
+    fn wall(&self, ctx: &Context) -> Result<Option<Wall>> {
+        if !self.isolate && !self.require_isolation {
+            return Ok(None);
         }
-        if self.isolate {
-            ctx.out.warn("--isolate: this version cannot put a wall around a program yet; it runs without one");
+        match Wall::raise(&OutOfSight::of(ctx.home())) {
+            Ok(wall) => Ok(Some(wall)),
+            Err(missing) if self.require_isolation => {
+                let text = format!("--require-isolation: no wall can be built: {missing}; see: authsome doctor");
+                Err(io::Error::new(io::ErrorKind::Unsupported, text).into())
+            }
+            Err(missing) => {
+                ctx.out.warn(&format!("--isolate: no wall can be built: {missing}; the program runs without one"));
+                Ok(None)
+            }
         }
-        Ok(())
     }
 
     fn mode(&self, ctx: &Context) -> Result<Mode> {
@@ -145,6 +162,13 @@ impl Run {
     fn allow_hosts(&self) -> Result<Vec<Host>> {
         let hosts = self.allow_host.iter().flat_map(|list| list.split(','));
         hosts.map(|host| Host::parse(host.trim()).map_err(|error| wrong(format!("--allow-host: {error}")))).collect()
+    }
+
+    fn limits(&self) -> Result<Limits> {
+        let read =
+            |text: &String| Rule::parse(text).map_err(|reason| wrong(format!("--rule{}: {reason}", shown(text))));
+        let rules = self.rule.iter().map(read).collect::<Result<_>>()?;
+        Ok(Limits { read_only: self.read_only, max_requests: self.max_requests, rules })
     }
 
     fn net(&self) -> Result<NetSettings> {
@@ -171,6 +195,7 @@ fn report_to(ctx: &Context, report: &RunReport, status: u8) {
             ("refused", Json::from(report.refused)),
             ("tunnels", Json::from(report.tunnels)),
             ("bytes", Json::from(report.bytes)),
+            ("requests_left", report.requests_left.map_or(Json::Null, Json::from)),
         ]));
     }
 }

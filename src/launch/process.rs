@@ -9,8 +9,9 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command};
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
@@ -18,11 +19,12 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
 
+use super::wall::Wall;
 use crate::limits::DESCRIPTORS;
 use crate::sys::{ChildSetup, Notice, next_notice, report_signals, spawn};
 
 /// Signals that we have an opinion on while a child runs.
-static SIGNALS: [Signal; 10] = [
+pub(super) static SIGNALS: [Signal; 10] = [
     Signal::SIGINT,
     Signal::SIGTERM,
     Signal::SIGHUP,
@@ -65,40 +67,77 @@ pub(super) fn harden() -> io::Result<Vec<(Resource, rlim_t, rlim_t)>> {
     Ok(restore)
 }
 
-/// Runs `command` to its end. On this thread, whose end would end the child.
+/// Runs `command` to its end, behind the wall if there is one. On this thread, whose end would end the child.
 ///
 /// # Errors
 /// Signals or the child cannot be watched.
 pub(super) fn run(
     command: &[OsString],
     environment: &BTreeMap<OsString, OsString>,
-    limits: &[(Resource, rlim_t, rlim_t)],
+    limits: Vec<(Resource, rlim_t, rlim_t)>,
+    wall: Option<Wall>,
 ) -> io::Result<Ended> {
     let notices = report_signals(&SIGNALS)?;
     // Whoever started us may have blocked them; the child gets what we got.
     let mask = SigSet::thread_get_mask()?;
     SIGNALS.iter().copied().collect::<SigSet>().thread_unblock()?;
-    let start = |program: &OsStr, arguments: &[OsString]| {
+    if let Some(mut wall) = wall {
+        return match wall.start(command, environment)? {
+            Ok(()) => supervise(wall.pid(), notices, &|notice| wall.signal(notice)).map(Ended::Status),
+            Err(error) => Ok(not_started(error)),
+        };
+    }
+    match start(command, environment, ChildSetup { signals: &SIGNALS, limits, mask, kept: None }, false) {
+        Ok(child) => {
+            let child = pid_of(&child);
+            let pass_on = |notice| {
+                if is_passed_on(notice) {
+                    let _ = kill(child, notice.signal); // it may have ended just now
+                }
+            };
+            supervise(child, notices, &pass_on).map(Ended::Status)
+        }
+        Err(error) => Ok(not_started(error)),
+    }
+}
+
+/// The status that says why a command did not start.
+pub(super) fn not_started(error: io::Error) -> Ended {
+    let status = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
+    Ended::NotStarted(status, error)
+}
+
+pub(super) fn pid_of(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX))
+}
+
+/// Starts `command`, as execvp(3) would, with `environment` and nothing else.
+///
+/// # Errors
+/// Why it does not start.
+pub(super) fn start(
+    command: &[OsString],
+    environment: &BTreeMap<OsString, OsString>,
+    setup: ChildSetup,
+    has_own_group: bool,
+) -> io::Result<Child> {
+    let start = |program: &OsStr, arguments: &[OsString], setup: ChildSetup| {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(environment);
-        spawn(&mut command, ChildSetup { signals: &SIGNALS, limits: limits.to_vec(), mask })
+        if has_own_group {
+            command.process_group(0);
+        }
+        spawn(&mut command, setup)
     };
     let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let started = match start(program, arguments) {
+    match start(program, arguments, setup.clone()) {
         // A script without a `#!` line: for the shell, as execvp(3) and shells have it.
         Err(error) if error.raw_os_error() == Some(Errno::ENOEXEC as i32) => {
             let script = find(program, environment).unwrap_or_else(|| program.into());
             let arguments = [&[script.into_os_string()], arguments].concat();
-            start(OsStr::new("/bin/sh"), &arguments)
+            start(OsStr::new("/bin/sh"), &arguments, setup)
         }
         other => other,
-    };
-    match started {
-        Ok(child) => {
-            supervise(Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX)), notices).map(Ended::Status)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Ended::NotStarted(NOT_FOUND, error)),
-        Err(error) => Ok(Ended::NotStarted(NOT_EXECUTABLE, error)),
     }
 }
 
@@ -111,8 +150,8 @@ fn find(program: &OsStr, environment: &BTreeMap<OsString, OsString>) -> Option<P
     std::env::split_paths(path).map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
-/// Waits for `child` and passes signals on to it. Its status as a shell would give it.
-fn supervise(child: Pid, notices: &OwnedFd) -> io::Result<u8> {
+/// Waits for `child`, and lets `pass_on` see the signals that come meanwhile. Its status as a shell would give it.
+fn supervise(child: Pid, notices: &OwnedFd, pass_on: &dyn Fn(Notice)) -> io::Result<u8> {
     loop {
         match waitpid(child, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
             Ok(WaitStatus::Exited(_, status)) => return Ok(u8::try_from(status & 0xff).unwrap_or(u8::MAX)),
@@ -128,10 +167,7 @@ fn supervise(child: Pid, notices: &OwnedFd) -> io::Result<u8> {
             Ok(_) | Err(Errno::EINTR) => continue,
             Err(error) => return Err(error.into()),
         }
-        let notice = next_notice(notices)?;
-        if is_passed_on(notice) {
-            let _ = kill(child, notice.signal); // it may have ended just now
-        }
+        pass_on(next_notice(notices)?);
     }
 }
 

@@ -17,6 +17,7 @@ use nix::unistd::{Pid, getpid};
 
 use super::*;
 use crate::paths::test_only_scratch;
+use crate::proxy::Limits;
 use crate::proxy::testing::{Daemon, HOST, World, bearer, route_with};
 use crate::sys::{ChildSetup, spawn};
 
@@ -36,10 +37,11 @@ fn run_in(world: &World, routes: &str, command: &[OsString]) -> (Finished, Vec<S
         command: command.to_vec(),
         mode: Mode::ConnectedAllow,
         allow_hosts: Vec::new(),
+        limits: Limits::default(),
         redact: false,
     };
     let mut notes = Vec::new();
-    let launcher = Launcher::prepare(world.net()).expect("prepares");
+    let launcher = Launcher::prepare(world.net(), None).expect("prepares");
     let finished = launcher
         .run(plan(routes), Arc::new(Daemon::default()), settings, &mut |note| notes.push(note.to_owned()))
         .expect("runs");
@@ -153,8 +155,9 @@ fn the_child_ends_when_the_thread_that_started_it_ends() {
     let pid = thread::spawn(|| {
         let mut command = Command::new("sh");
         command.args(["-c", "while :; do sleep 10; done"]);
-        let child = spawn(&mut command, ChildSetup { signals: &[], limits: Vec::new(), mask: SigSet::empty() })
-            .expect("starts");
+        let child =
+            spawn(&mut command, ChildSetup { signals: &[], limits: Vec::new(), mask: SigSet::empty(), kept: None })
+                .expect("starts");
         Pid::from_raw(i32::try_from(child.id()).expect("a process"))
     })
     .join()

@@ -2,20 +2,22 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
 
+use super::redact::Covered;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{AuthsomeError, ErrorName};
 use crate::limits::{CREDENTIAL_CACHE, CREDENTIAL_GRACE, CREDENTIAL_RETRY, NEAR_EXPIRY_SECONDS};
-use crate::model::{AuditEvent, InjectSlot, Place, Resolved, RunRoute, SlotPlace};
+use crate::model::{AuditEvent, Fingerprint, InjectSlot, Place, Resolved, RunRoute, SlotPlace};
 
 /// Where credentials come from and where events go: the only door between a run and its daemon.
 pub trait CredentialSource: Send + Sync {
-    /// Asks for the credential of `connection`; empty: the provider's default. `rejected`: the upstream refused the
-    /// last one, so it is to be refreshed. Blocks at most [`crate::limits::CLIENT_CALL_DEADLINE`].
+    /// Asks for the credential of `connection`; empty: the provider's default. `refused`: what the upstream refused, so
+    /// that this is refreshed if it is still the current one. Blocks at most [`crate::limits::CLIENT_CALL_DEADLINE`].
     ///
     /// # Errors
     /// What the daemon answered, or that it does not answer.
-    fn resolve(&self, provider: &str, connection: &str, rejected: bool) -> crate::Result<Resolved>;
+    fn resolve(&self, provider: &str, connection: &str, refused: Option<Fingerprint>) -> crate::Result<Resolved>;
 
     /// Hands over an event. It only queues: it never blocks and never fails.
     fn record(&self, event: AuditEvent);
@@ -25,6 +27,8 @@ pub trait CredentialSource: Send + Sync {
 #[derive(Debug)]
 pub(super) struct Credential {
     pub(super) slots: Vec<InjectSlot>,
+    /// Whether they are masked in answers already.
+    pub(super) covered: Covered,
     /// Where it may go; `None`: the routes that it came with.
     places: Option<Vec<Place>>,
     expires_at: Option<Timestamp>,
@@ -64,6 +68,8 @@ struct Known {
     asked_at: i64,
     /// The upstream has refused the last answer, which the daemon is to be told.
     is_refused: bool,
+    /// When it was last told that of an answer.
+    told_at: Option<i64>,
 }
 
 impl Credentials {
@@ -73,9 +79,10 @@ impl Credentials {
         let mut entries = HashMap::new();
         for route in routes {
             let Some(slots) = route.inject.take() else { continue };
-            let credential = Credential { slots, places: None, expires_at: route.expires_at };
+            let covered = Covered::default();
+            let credential = Credential { slots, covered, places: None, expires_at: route.expires_at };
             let answer = Some(Ok(Arc::new(credential)));
-            let known = Known { answer, answered_at: now, asked_at: now, is_refused: false };
+            let known = Known { answer, answered_at: now, asked_at: now, ..Known::default() };
             let key = (route.provider.clone(), route.connection.clone());
             entries
                 .entry(key)
@@ -114,8 +121,29 @@ impl Credentials {
     pub(super) fn refused(&self, provider: &str, connection: &str, used: &Arc<Credential>) {
         let entry = self.entry(provider, connection);
         let mut known = lock(&entry.known);
-        known.is_refused =
-            known.answer.as_ref().is_some_and(|last| last.as_ref().is_ok_and(|it| Arc::ptr_eq(it, used)));
+        let last = known.answer.as_ref().and_then(|last| last.as_ref().ok());
+        known.is_refused = last.is_some_and(|last| last.fingerprint() == used.fingerprint());
+    }
+
+    /// What to send in place of `used`, which an upstream has refused: what somebody else got meanwhile, or what the
+    /// daemon has when it is told. `None`: nothing else, or the daemon was told of a refusal just now.
+    pub(super) fn successor(
+        &self,
+        provider: &str,
+        connection: &str,
+        used: &Arc<Credential>,
+    ) -> Option<Arc<Credential>> {
+        let entry = self.entry(provider, connection);
+        let _asking = lock(&entry.asking);
+        self.refused(provider, connection, used);
+        let now = self.clock.now().unix();
+        let known = lock(&entry.known);
+        let was_told = known.told_at.is_some_and(|at| is_young(at, CREDENTIAL_RETRY, now));
+        let answer = if known.is_refused && was_told { None } else { known.answer.clone() };
+        let is_to_be_told = known.is_refused && !was_told;
+        drop(known);
+        let answer = if is_to_be_told { Some(self.ask(&entry, provider, connection)) } else { answer };
+        answer?.ok().filter(|next| next.fingerprint() != used.fingerprint())
     }
 
     fn entry(&self, provider: &str, connection: &str) -> Arc<Entry> {
@@ -127,9 +155,7 @@ impl Credentials {
     fn fresh(&self, entry: &Entry) -> Option<Result<Arc<Credential>, Missing>> {
         let now = self.clock.now().unix();
         let known = lock(&entry.known);
-        let is_young = |since: i64, limit: std::time::Duration| {
-            (0..i64::try_from(limit.as_secs()).unwrap_or(i64::MAX)).contains(&(now - since))
-        };
+        let is_young = |since, limit| is_young(since, limit, now);
         let fresh = match known.answer.as_ref()? {
             Ok(credential) if credential.is_due(now) => {
                 is_young(known.asked_at, CREDENTIAL_RETRY) && !credential.has_ended(now)
@@ -151,12 +177,15 @@ impl Credentials {
     }
 
     fn ask(&self, entry: &Entry, provider: &str, connection: &str) -> Result<Arc<Credential>, Missing> {
-        let rejected = std::mem::take(&mut lock(&entry.known).is_refused);
-        let resolved = self.source.resolve(provider, connection, rejected);
+        let refused = lock(&entry.known).take_refused();
+        let resolved = self.source.resolve(provider, connection, refused);
         let usable = self.usable(entry);
         let now = self.clock.now().unix();
         let mut known = lock(&entry.known);
         known.asked_at = now;
+        if refused.is_some() {
+            known.told_at = Some(now);
+        }
         let answer =
             match resolved.map_err(|error| missing(&error)).and_then(|answer| check(answer, provider, connection)) {
                 Err(Missing::Unavailable(reason)) => {
@@ -173,7 +202,19 @@ impl Credentials {
     }
 }
 
+impl Known {
+    /// What the daemon is to be told of.
+    fn take_refused(&mut self) -> Option<Fingerprint> {
+        let is_refused = std::mem::take(&mut self.is_refused);
+        self.answer.as_ref().filter(|_| is_refused)?.as_ref().ok().map(|credential| credential.fingerprint())
+    }
+}
+
 impl Credential {
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.slots)
+    }
+
     /// Holds a credential against the route that it is wanted for. Routes are as old as the run; the connection may
     /// have been made anew since, at another server.
     pub(super) fn for_route(self: Arc<Self>, route: &RunRoute) -> Result<Arc<Self>, Missing> {
@@ -198,6 +239,10 @@ impl Credential {
     }
 }
 
+fn is_young(since: i64, limit: Duration, now: i64) -> bool {
+    (0..i64::try_from(limit.as_secs()).unwrap_or(i64::MAX)).contains(&(now - since))
+}
+
 /// Holds what was asked for: values of another connection belong to other hosts.
 fn check(answer: Resolved, provider: &str, connection: &str) -> Result<Credential, Missing> {
     if answer.provider != provider || !(connection.is_empty() || answer.connection == connection) {
@@ -217,7 +262,7 @@ fn check(answer: Resolved, provider: &str, connection: &str) -> Result<Credentia
     if slots.is_empty() {
         return Err(Missing::NotConnected("the connection has nothing to send".to_owned()));
     }
-    Ok(Credential { slots, places: answer.destinations, expires_at: answer.expires_at })
+    Ok(Credential { slots, covered: Covered::default(), places: answer.destinations, expires_at: answer.expires_at })
 }
 
 /// Whether an error says that there is no credential, or only that nobody could say.
@@ -273,9 +318,9 @@ mod tests {
     }
 
     impl CredentialSource for Scripted {
-        fn resolve(&self, _: &str, _: &str, rejected: bool) -> crate::Result<Resolved> {
+        fn resolve(&self, _: &str, _: &str, refused: Option<Fingerprint>) -> crate::Result<Resolved> {
             *self.asked.lock().expect("not poisoned") += 1;
-            *self.rejected.lock().expect("not poisoned") += usize::from(rejected);
+            *self.rejected.lock().expect("not poisoned") += usize::from(refused.is_some());
             if let Some((entered, leave)) = &self.gate {
                 entered.wait();
                 leave.wait();
@@ -402,6 +447,24 @@ mod tests {
         run.clock.test_only_advance(60);
         assert_eq!((run.value().as_str(), run.asked()), ("newer", 3));
         assert_eq!(*run.source.rejected.lock().expect("not poisoned"), 1);
+    }
+
+    #[test]
+    fn a_successor_is_asked_for_at_once_but_not_at_each_refusal() {
+        let run = Run::new([answer("old", None), answer("new", None), answer("new", None), gone()]);
+        let old = run.credentials.current("x", "default").expect("a value");
+        let successor = |used: &Arc<Credential>| {
+            run.credentials.successor("x", "default", used).map(|next| next.slots[0].value.expose().to_owned())
+        };
+        assert_eq!((successor(&old).as_deref(), run.asked()), (Some("new"), 2));
+        assert_eq!((successor(&old).as_deref(), run.asked()), (Some("new"), 2), "somebody was told already");
+        let new = run.credentials.current("x", "default").expect("a value");
+        assert_eq!((successor(&new), run.asked()), (None, 2), "the daemon was told a moment ago");
+        run.clock.test_only_advance(2);
+        assert_eq!((successor(&new), run.asked()), (None, 3), "it has nothing else");
+        run.clock.test_only_advance(2);
+        assert_eq!((successor(&new), run.asked()), (None, 4), "a token that is over for good");
+        assert_eq!(*run.source.rejected.lock().expect("not poisoned"), 3);
     }
 
     #[test]

@@ -7,16 +7,18 @@
 mod download;
 mod upload;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use self::download::Download;
 use self::upload::Upload;
 use super::link::{Ending, Link, Received, Wait, Watch, wait_for};
+use super::redact::Redaction;
+use super::redact::answer::Withheld;
 use crate::http1::{BodyLength, Version};
 use crate::limits::{HEAD_BYTES, LINGER_DEADLINE, TUNNEL_IDLE_DEADLINE, UPSTREAM_IDLE_DEADLINE};
 
 /// What the exchange has to know of the request besides its bytes.
-#[derive(Debug)]
 pub(super) struct Request {
     /// Method: HEAD changes what an answer looks like.
     pub(super) method: String,
@@ -28,19 +30,28 @@ pub(super) struct Request {
     pub(super) wants_keep_alive: bool,
     /// Whether the child waits for `100 Continue`.
     pub(super) expects_continue: bool,
+    /// Whether the child wants to go on as a WebSocket.
+    pub(super) wants_upgrade: bool,
     /// Lower-case names of header fields that carry credentials: not allowed in trailers.
     pub(super) secret_names: Vec<String>,
+    /// What is masked in the answer: it may repeat the credential.
+    pub(super) redaction: Option<Arc<Redaction>>,
 }
 
 /// How an exchange went, once an answer has begun.
 #[derive(Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // independent facts about one exchange
 pub(super) struct Outcome {
     /// Status of the answer.
     pub(super) status: u16,
     /// Bytes of both bodies.
     pub(super) bytes: u64,
+    /// Whether the body went through without a look at it, although there are secrets to be masked.
+    pub(super) is_opaque: bool,
     /// Whether the answer went through to its end.
     pub(super) is_complete: bool,
+    /// Whether both sides speak another protocol from here on.
+    pub(super) is_upgraded: bool,
     /// Whether the child may send another request on its connection.
     pub(super) child_reusable: bool,
     /// Whether the upstream connection can carry another request.
@@ -56,27 +67,38 @@ pub(super) enum Failure {
     TimedOut,
     /// The upstream's answer is not acceptable; says why.
     BadResponse(&'static str),
+    /// The upstream's answer cannot be masked.
+    Withheld(Withheld),
     /// The child's body is not framed right; says how.
     BadRequest(&'static str),
+    /// The upstream refused the credential, and there is a newer one: the request is to be sent again, with this body,
+    /// which has its framing.
+    Renewed(Vec<u8>),
     /// The child went away. There may have been the beginning of an answer.
     ChildGone,
 }
 
-/// Sends `head` (with the credential in it) and relays both bodies.
+/// Gets a newer credential, if there is one. It may take as long as a refresh.
+pub(super) type Renew<'a> = &'a dyn Fn() -> bool;
+
+/// Sends `head` (with the credential in it) and relays both bodies. `renew`: asked once, when the upstream answers 401 to
+/// a request that is short enough to be sent again.
 pub(super) fn exchange(
     child: &mut Link,
     upstream: &mut Link,
     request: &Request,
     head: &[u8],
+    renew: Option<Renew<'_>>,
 ) -> Result<Outcome, Failure> {
-    let upload = Upload::new(request.body);
-    let download = Download::new();
+    let upload = Upload::new(request.body, renew.is_some());
+    let download = Download::new(renew.is_some());
     let (moved_at, answered_at) = (Instant::now(), None);
     let (is_broken, watches_child) = (false, true);
     let mut exchange =
-        Exchange { child, upstream, request, upload, download, moved_at, answered_at, is_broken, watches_child };
+        Exchange { child, upstream, request, renew, upload, download, moved_at, answered_at, is_broken, watches_child };
 
     match exchange.run(head) {
+        Err(Failure::Renewed(_)) => Err(Failure::Renewed(exchange.upload.into_kept())),
         Err(failure) if !exchange.download.has_begun() => Err(failure),
         // Too late for another answer: this one is what it is.
         Err(_) => {
@@ -91,6 +113,7 @@ struct Exchange<'a> {
     child: &'a mut Link,
     upstream: &'a mut Link,
     request: &'a Request,
+    renew: Option<Renew<'a>>,
     upload: Upload,
     download: Download,
     /// When a byte last moved.
@@ -261,6 +284,10 @@ impl Exchange<'_> {
     fn download_step(&mut self, wait: Wait) -> Result<bool, Failure> {
         let is_withheld = self.is_withheld();
         let has_moved = self.download.step(self.upstream, self.child, self.request, is_withheld, wait)?;
+        if self.download.is_held() {
+            let is_renewed = self.upload.is_kept() && self.renew.take().is_some_and(|renew| renew());
+            return if is_renewed { Err(Failure::Renewed(Vec::new())) } else { Ok(true) };
+        }
         if self.download.is_over() {
             self.answered_at.get_or_insert_with(Instant::now);
         }
@@ -278,7 +305,9 @@ impl Exchange<'_> {
         Outcome {
             status: self.download.status(),
             bytes: self.upload.bytes() + self.download.bytes(),
+            is_opaque: self.download.is_opaque(),
             is_complete,
+            is_upgraded: is_complete && self.download.status() == 101,
             child_reusable: is_whole && self.download.keeps_child(),
             upstream_reusable: is_whole && !self.is_broken && self.download.keeps_upstream(),
         }

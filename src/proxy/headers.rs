@@ -40,7 +40,9 @@ pub(super) fn request_for_upstream(head: &RequestHead, target: &str, host: Strin
     copy_end_to_end(&head.fields, &mut fields, |name| {
         !name.eq_ignore_ascii_case("host") && (understands_expect || !name.eq_ignore_ascii_case("expect"))
     });
-    if wants_trailers {
+    if wants_upgrade(head) {
+        push_upgrade(&mut fields);
+    } else if wants_trailers {
         fields.push("TE", "trailers");
         fields.push("Connection", "TE");
     }
@@ -66,6 +68,33 @@ pub(super) fn response_for_child(head: &ResponseHead, body: BodyLength, is_last:
         fields.push("Connection", "close");
     }
     ResponseHead { status: head.status, reason: head.reason.clone(), version: Version::Http11, fields }
+}
+
+/// The head of a `101` that goes to the child.
+pub(super) fn upgraded_for_child(head: &ResponseHead) -> ResponseHead {
+    let mut head = response_for_child(head, BodyLength::None, false);
+    push_upgrade(&mut head.fields);
+    head
+}
+
+/// Whether a request asks to go on as a WebSocket (RFC 6455 section 4.1). Other upgrades are not taken, as any server
+/// may decide (RFC 9110 section 7.8).
+pub(super) fn wants_upgrade(head: &RequestHead) -> bool {
+    let has_body = head.fields.contains("content-length") || head.fields.contains("transfer-encoding");
+    head.method == "GET" && head.version == Version::Http11 && !has_body && is_websocket(&head.fields)
+}
+
+/// Whether the fields of one connection say that it becomes a WebSocket, and nothing else.
+pub(super) fn is_websocket(fields: &Fields) -> bool {
+    let mut protocols = fields.tokens("upgrade");
+    let (first, second) = (protocols.next(), protocols.next());
+    let is_alone = first.is_some_and(|name| name.eq_ignore_ascii_case(b"websocket")) && second.is_none();
+    is_alone && fields.has_token("connection", "upgrade")
+}
+
+fn push_upgrade(fields: &mut Fields) {
+    fields.push("Connection", "Upgrade");
+    fields.push("Upgrade", "websocket");
 }
 
 /// Removes from `trailers` what must not travel there; `secret_names`: lower-case names of fields that get credentials.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, json};
 
 use super::credentials::CredentialSource;
+use super::exchange::Outcome;
 use super::refusal::{Code, Refusal};
 use crate::model::AuditEvent;
 
@@ -30,8 +31,10 @@ pub struct RunReport {
     pub refused: u64,
     /// Blind tunnels.
     pub tunnels: u64,
-    /// Bytes of bodies and tunnels, both directions.
+    /// Bytes of bodies, tunnels and upgraded connections, both directions.
     pub bytes: u64,
+    /// How many requests could still have been made; `None`: there was no limit.
+    pub requests_left: Option<u64>,
     /// What went otherwise than the user may think, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -74,17 +77,22 @@ impl Recorder {
         }
     }
 
-    /// A request that was answered. `status`: of the answer; 0 when the child left before there was one.
-    pub(super) fn request(&self, subject: &Subject<'_>, status: u16, bytes: u64, started: Instant, injected: bool) {
+    /// A request that was let through. `outcome`: `None` when the child left before there was an answer.
+    pub(super) fn request(&self, subject: &Subject<'_>, outcome: Option<&Outcome>, started: Instant, injected: bool) {
+        let bytes = outcome.map_or(0, |outcome| outcome.bytes);
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.injected.fetch_add(u64::from(injected), Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let status = if status == 0 { "aborted".to_owned() } else { status.to_string() };
+        let status = outcome.map_or_else(|| "aborted".to_owned(), |outcome| outcome.status.to_string());
         let mut event = self.event("proxy.request", subject, status);
         event.metadata.insert("bytes".into(), json!(bytes));
         let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         event.metadata.insert("milliseconds".into(), json!(milliseconds));
         event.metadata.insert("injected".into(), json!(injected));
+        if outcome.is_some_and(|outcome| outcome.is_opaque) {
+            event.metadata.insert("unmasked".into(), json!(true));
+            self.warn(format!("{}: a compressed answer, not of text, went through without a look at it", subject.host));
+        }
         self.source.record(event);
     }
 
@@ -111,6 +119,11 @@ impl Recorder {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// What went both ways after an upgrade.
+    pub(super) fn raw(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Something to tell the user at the end, once.
     pub(super) fn warn(&self, text: String) {
         const MOST: usize = 20; // a person reads them
@@ -130,6 +143,7 @@ impl Recorder {
             refused: count(&self.refused),
             tunnels: count(&self.tunnels),
             bytes: count(&self.bytes),
+            requests_left: None,
             warnings: self.warnings.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect(),
         }
     }
@@ -173,7 +187,12 @@ mod tests {
     struct Kept(Mutex<Vec<AuditEvent>>);
 
     impl CredentialSource for Kept {
-        fn resolve(&self, _: &str, _: &str, _: bool) -> crate::Result<crate::model::Resolved> {
+        fn resolve(
+            &self,
+            _: &str,
+            _: &str,
+            _: Option<crate::model::Fingerprint>,
+        ) -> crate::Result<crate::model::Resolved> {
             unreachable!("nothing is resolved here")
         }
 
@@ -190,7 +209,7 @@ mod tests {
         let host = "h".repeat(253);
         let subject =
             Subject { host: &host, port: 443, method: &method, target: &target, provider: None, connection: None };
-        recorder.request(&subject, 200, 0, Instant::now(), false);
+        recorder.request(&subject, None, Instant::now(), false);
         let event = &kept.0.lock().expect("not poisoned")[0];
         let size = serde_json::to_vec(event).expect("JSON").len();
         assert!(size * 200 < crate::limits::DAEMON_BODY_BYTES, "a batch of them has {} bytes", size * 200);

@@ -3,7 +3,9 @@
 use std::io::{self, IoSlice};
 
 use super::link::Link;
+use super::redact::body::BodyFilter;
 use crate::http1::{BodyDecoder, BodyError, BodyLength, Fields, Piece, encode_chunk_head};
+use crate::limits::RESEND_BODY_BYTES;
 
 /// How a body is framed on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +23,55 @@ impl Encoding {
     }
 }
 
+/// Keeps a body while it is short enough to be sent again.
+pub(super) struct Tape(Option<Vec<u8>>);
+
+impl Tape {
+    /// One that keeps a body framed as `body`, unless that is too long or nobody would use it.
+    pub(super) fn new(body: BodyLength, is_wanted: bool) -> Self {
+        let is_short = !matches!(body, BodyLength::Exactly(length) if length > RESEND_BODY_BYTES as u64);
+        Self((is_wanted && is_short).then(Vec::new))
+    }
+
+    fn keep(&mut self, pieces: &[&[u8]]) {
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        match &mut self.0 {
+            Some(kept) if kept.len() + length <= RESEND_BODY_BYTES => pieces.iter().for_each(|it| kept.extend(*it)),
+            _ => self.0 = None,
+        }
+    }
+
+    /// Gives up: not all of the message can be kept.
+    pub(super) fn spoil(&mut self) {
+        self.0 = None;
+    }
+
+    /// Whether all that came so far is here.
+    pub(super) fn is_whole(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// What it has kept, framed as `encoding` says.
+    pub(super) fn into_bytes(self, encoding: Encoding) -> Option<Vec<u8>> {
+        let body = self.0?;
+        if encoding == Encoding::Plain {
+            return Some(body);
+        }
+        let chunk = if body.is_empty() {
+            Vec::new()
+        } else {
+            [encode_chunk_head(body.len()).as_bytes(), &body, b"\r\n"].concat()
+        };
+        Some([chunk.as_slice(), b"0\r\n\r\n"].concat())
+    }
+}
+
 /// What a step did.
 #[derive(Debug)]
 pub(super) struct Step {
     /// Bytes of body that were queued.
     pub(super) data: usize,
-    /// Something was used up, and what stands behind it may be looked at.
+    /// Something was used up, and there is more that may be looked at.
     pub(super) has_more: bool,
     /// The body is complete, with these trailers, which are still to be sent.
     pub(super) end: Option<Fields>,
@@ -41,19 +86,43 @@ pub(super) enum Trouble {
     Output,
 }
 
-/// Queues on `to` the piece of the body that `from` shows, `prefix` in front.
+/// Queues on `to` the piece of the body that `from` shows, through `filter`, `prefix` in front. `tape` keeps it too.
 pub(super) fn step(
     from: &mut Link,
     to: &mut Link,
     decoder: &mut BodyDecoder,
     encoding: Encoding,
+    mut filter: Option<&mut BodyFilter>,
+    tape: Option<&mut Tape>,
     prefix: &[u8],
 ) -> Result<Step, Trouble> {
-    let input = from.peek();
+    // What a filter has ready goes first: it may be much more than what came.
+    let is_full = |filter: &Option<&mut BodyFilter>| filter.as_ref().is_some_and(|filter| filter.has_more());
+    let was_full = is_full(&filter);
+    let input = if was_full { &[] } else { from.peek() };
     let (spans, used, is_end) = decode(decoder, input).map_err(Trouble::Framing)?;
-    let length: usize = spans.iter().map(ExactSizeIterator::len).sum();
+    let pieces = match &mut filter {
+        Some(filter) => vec![filter.push(input, &spans, is_end).map_err(Trouble::Framing)?],
+        None => spans.into_iter().map(|span| &input[span]).collect(),
+    };
+    let data = pieces.iter().map(|piece| piece.len()).sum();
+    queue_piece(to, encoding, prefix, &pieces).map_err(|_| Trouble::Output)?;
+    if let Some(tape) = tape {
+        tape.keep(&pieces);
+    }
+    from.consume(used);
+    let is_full = is_full(&filter);
+    let has_more = is_full || ((was_full || used > 0) && !from.peek().is_empty());
+    let is_over = is_end && !is_full;
+    let end = is_over.then(|| std::mem::replace(decoder, BodyDecoder::new(BodyLength::None)).into_trailers());
+    Ok(Step { data, has_more, end })
+}
+
+/// Queues `pieces` of a body as one, `prefix` in front.
+fn queue_piece(to: &mut Link, encoding: Encoding, prefix: &[u8], pieces: &[&[u8]]) -> io::Result<()> {
+    let length: usize = pieces.iter().map(|piece| piece.len()).sum();
     let chunk_head = encode_chunk_head(length);
-    let mut parts = Vec::with_capacity(spans.len() + 3);
+    let mut parts = Vec::with_capacity(pieces.len() + 3);
     if !prefix.is_empty() {
         parts.push(IoSlice::new(prefix));
     }
@@ -61,16 +130,10 @@ pub(super) fn step(
         // Pieces become one chunk: the boundaries between chunks mean nothing (RFC 9112 section 7.1).
         let is_chunked = encoding == Encoding::Chunked;
         parts.extend(is_chunked.then(|| IoSlice::new(chunk_head.as_bytes())));
-        parts.extend(spans.into_iter().map(|span| IoSlice::new(&input[span])));
+        parts.extend(pieces.iter().map(|piece| IoSlice::new(piece)));
         parts.extend(is_chunked.then(|| IoSlice::new(b"\r\n")));
     }
-    if !parts.is_empty() {
-        to.queue(&parts).map_err(|_| Trouble::Output)?;
-    }
-    from.consume(used);
-    let has_more = used > 0 && !from.peek().is_empty();
-    let end = is_end.then(|| std::mem::replace(decoder, BodyDecoder::new(BodyLength::None)).into_trailers());
-    Ok(Step { data: length, has_more, end })
+    if parts.is_empty() { Ok(()) } else { to.queue(&parts) }
 }
 
 /// Drops what `from` has ready of the body. Whether the body has ended.
@@ -80,6 +143,17 @@ pub(super) fn discard(from: &mut Link, decoder: &mut BodyDecoder) -> Result<bool
         from.consume(used);
         if is_end || used == 0 || from.peek().is_empty() {
             return Ok(is_end);
+        }
+    }
+}
+
+/// Queues what `filter` holds back of a body that ended with its connection.
+pub(super) fn flush(to: &mut Link, encoding: Encoding, filter: &mut BodyFilter) -> Result<(), Trouble> {
+    loop {
+        let rest = filter.push(&[], &[], true).map_err(Trouble::Framing)?;
+        queue_piece(to, encoding, &[], &[rest]).map_err(|_| Trouble::Output)?;
+        if !filter.has_more() {
+            return Ok(());
         }
     }
 }

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::ca::RunCa;
 use super::credentials::Credentials;
+use super::limits::{Budget, Limits};
 use super::policy::Mode;
 use super::record::Recorder;
+use super::redact::Redaction;
 use super::upstream::Upstreams;
 use crate::provider::{Host, Router};
 use crate::secret::Secret;
@@ -19,8 +21,12 @@ pub(super) struct Run {
     pub(super) router: Router,
     pub(super) mode: Mode,
     pub(super) allow_hosts: Vec<Host>,
+    pub(super) limits: Limits,
+    pub(super) budget: Budget,
     pub(super) ca: RunCa,
     pub(super) credentials: Credentials,
+    /// What is masked in answers; `None`: nothing is to be.
+    pub(super) redaction: Option<Arc<Redaction>>,
     pub(super) upstreams: Upstreams,
     pub(super) recorder: Recorder,
     /// `authsome:<run token>`, as the child sends it.

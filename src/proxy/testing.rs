@@ -20,13 +20,13 @@ use rustls::{
 };
 
 use super::tls::crypto_provider;
-use super::{CredentialSource, Mode, Proxy, ProxySettings, RunCa};
+use super::{CredentialSource, Limits, Mode, Proxy, ProxySettings, RunCa};
 use crate::error::AuthsomeError;
 use crate::http1::{
     BodyDecoder, Buffered, Piece, RequestHead, ResponseHead, read_request, read_response, request_body,
 };
 use crate::http1::{HeadError, response_body};
-use crate::model::{AuditEvent, HostMatch, Place, Resolved, RunPlan};
+use crate::model::{AuditEvent, Fingerprint, HostMatch, Place, Resolved, RunPlan};
 use crate::net::{NetSettings, UpstreamProxy};
 use crate::provider::Host;
 use crate::secret::Secret;
@@ -217,15 +217,33 @@ impl World {
 
     /// A proxy with `routes` (JSON of the run's plan) in `mode`.
     pub(crate) fn run(&self, mode: Mode, routes: &str, daemon: Daemon) -> TestRun {
-        self.start(mode, routes, daemon, &[])
+        self.start(mode, routes, daemon, &[], true, Limits::default())
+    }
+
+    /// The same with `--no-redact`.
+    pub(crate) fn run_unmasked(&self, routes: &str) -> TestRun {
+        self.start(Mode::ConnectedAllow, routes, Daemon::default(), &[], false, Limits::default())
     }
 
     /// The same with `--allow-host`.
     pub(crate) fn run_allowing(&self, mode: Mode, routes: &str, allowed: &[&str]) -> TestRun {
-        self.start(mode, routes, Daemon::default(), allowed)
+        self.start(mode, routes, Daemon::default(), allowed, true, Limits::default())
     }
 
-    fn start(&self, mode: Mode, routes: &str, daemon: Daemon, allowed: &[&str]) -> TestRun {
+    /// [`World::run_with_key`] with limits.
+    pub(crate) fn run_limited(&self, limits: Limits) -> TestRun {
+        self.start(Mode::ConnectedAllow, &route_with(&bearer("real-key")), Daemon::default(), &[], true, limits)
+    }
+
+    fn start(
+        &self,
+        mode: Mode,
+        routes: &str,
+        daemon: Daemon,
+        allowed: &[&str],
+        redact: bool,
+        limits: Limits,
+    ) -> TestRun {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("binds");
         let ca = RunCa::new().expect("makes");
         let ca_pem = ca.certificate_pem().to_owned();
@@ -235,7 +253,8 @@ impl World {
         let settings = ProxySettings {
             mode,
             allow_hosts: allowed.iter().map(|host| Host::parse(host).expect("a host")).collect(),
-            redact: false,
+            limits,
+            redact,
             is_isolated: false,
             net: self.net(),
             token: Secret::new(TOKEN.to_owned()),
@@ -314,6 +333,8 @@ pub(crate) fn bearer(value: &str) -> String {
 pub(crate) struct Daemon {
     /// Header values by provider; a provider that is not here has no credential.
     pub(crate) values: BTreeMap<&'static str, &'static str>,
+    /// The same for who was refused the last ones.
+    pub(crate) successors: BTreeMap<&'static str, &'static str>,
     /// The host that it says they may go to.
     pub(crate) leads_to: Option<&'static str>,
     pub(crate) asked: Mutex<usize>,
@@ -321,10 +342,11 @@ pub(crate) struct Daemon {
 }
 
 impl CredentialSource for Daemon {
-    fn resolve(&self, provider: &str, connection: &str, _: bool) -> crate::Result<Resolved> {
+    fn resolve(&self, provider: &str, connection: &str, refused: Option<Fingerprint>) -> crate::Result<Resolved> {
         *self.asked.lock().expect("not poisoned") += 1;
         let missing = || AuthsomeError::CredentialMissing { provider: provider.into(), reason: "Not connected".into() };
-        let value = self.values.get(provider).ok_or_else(missing)?;
+        let values = if refused.is_some() { &self.successors } else { &self.values };
+        let value = values.get(provider).ok_or_else(missing)?;
         Ok(Resolved {
             provider: provider.into(),
             connection: connection.into(),
@@ -347,7 +369,7 @@ impl CredentialSource for Daemon {
 pub(crate) struct TestRun {
     pub(crate) address: SocketAddr,
     pub(crate) proxy: Option<Proxy>,
-    ca_pem: String,
+    pub(crate) ca_pem: String,
     pub(crate) daemon: Arc<Daemon>,
 }
 

@@ -2,5 +2,9 @@
 
 mod connections;
 mod injection;
+mod limits;
+mod redaction;
 mod refusals;
+mod renewal;
 mod streaming;
+mod upgrade;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::client::Client;
 use crate::error::Result;
 use crate::limits::AUDIT_QUEUE;
-use crate::model::{AuditEvent, InjectSlot, Resolved, SlotPlace};
+use crate::model::{AuditEvent, Fingerprint, InjectSlot, Resolved, SlotPlace};
 use crate::proxy::CredentialSource;
 use crate::secret::Secret;
 
@@ -48,7 +48,7 @@ impl DaemonSource {
 }
 
 impl CredentialSource for DaemonSource {
-    fn resolve(&self, provider: &str, connection: &str, rejected: bool) -> Result<Resolved> {
+    fn resolve(&self, provider: &str, connection: &str, refused: Option<Fingerprint>) -> Result<Resolved> {
         #[derive(Serialize)]
         struct Request<'a> {
             v: u32,
@@ -57,8 +57,11 @@ impl CredentialSource for DaemonSource {
             connection: &'a str,
             #[serde(skip_serializing_if = "std::ops::Not::not")]
             rejected: bool,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            refused: Option<String>,
         }
-        let request = Request { v: 2, provider, connection, rejected };
+        let (rejected, refused) = (refused.is_some(), refused.map(|print| print.to_string()));
+        let request = Request { v: 2, provider, connection, rejected, refused };
         let mut resolved: Resolved = self.client.post("/api/credentials/resolve", &request)?.parse()?;
         if resolved.inject.is_empty() {
             resolved.inject = slots_of_headers(&resolved);

@@ -3,19 +3,22 @@
 use super::{Failure, Request};
 use crate::http1::{BodyDecoder, BodyLength, HeadError, ResponseHead, Version, response_body};
 use crate::limits::{BATCH_BYTES, INTERIM_RESPONSES, RELAY_BUFFER_BYTES};
-use crate::proxy::headers::{clean_trailers, response_for_child};
+use crate::proxy::headers::{clean_trailers, is_websocket, response_for_child, upgraded_for_child};
 use crate::proxy::link::{Ending, Link, Received, Wait};
+use crate::proxy::redact::body::BodyFilter;
 use crate::proxy::relay::{self, Encoding, Trouble};
 
 #[allow(clippy::struct_excessive_bools)] // independent facts about one answer
 pub(super) struct Download {
     state: State,
+    holds_refusal: bool,
     status: u16,
     bytes: u64,
     interim: usize,
     has_continued: bool,
     keeps_child: bool,
     keeps_upstream: bool,
+    is_opaque: bool,
     /// Whether the upstream's socket may have something.
     pub(super) is_ready: bool,
 }
@@ -23,8 +26,10 @@ pub(super) struct Download {
 enum State {
     /// No final head yet.
     Head,
+    /// A refusal of the credential, which the child is not told of yet.
+    Held(Box<ResponseHead>),
     /// In the body.
-    Body { decoder: BodyDecoder, encoding: Encoding },
+    Body { decoder: BodyDecoder, encoding: Encoding, filter: Option<Box<BodyFilter>> },
     /// Through to its end.
     Complete,
     /// Begun, and cut short.
@@ -32,22 +37,30 @@ enum State {
 }
 
 impl Download {
-    pub(super) fn new() -> Self {
+    /// `holds_refusal`: a 401 waits for [`Download::is_held`] to be looked at.
+    pub(super) fn new(holds_refusal: bool) -> Self {
         Self {
             state: State::Head,
+            holds_refusal,
             status: 0,
             bytes: 0,
             interim: 0,
             has_continued: false,
             keeps_child: false,
             keeps_upstream: false,
+            is_opaque: false,
             is_ready: false,
         }
     }
 
     /// Whether a final head went to the child.
     pub(super) fn has_begun(&self) -> bool {
-        !matches!(self.state, State::Head)
+        !matches!(self.state, State::Head | State::Held(_))
+    }
+
+    /// Whether a refusal of the credential is held back. The next [`Download::step`] lets it go.
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self.state, State::Held(_))
     }
 
     /// Whether there is nothing more to relay.
@@ -79,6 +92,11 @@ impl Download {
         self.bytes
     }
 
+    /// Whether the body is none of those that are masked.
+    pub(super) fn is_opaque(&self) -> bool {
+        self.is_opaque
+    }
+
     pub(super) fn keeps_child(&self) -> bool {
         self.keeps_child
     }
@@ -102,13 +120,19 @@ impl Download {
         is_withheld: bool,
         wait: Wait,
     ) -> Result<bool, Failure> {
-        if !self.is_ready && upstream.peek().is_empty() && !upstream.has_raw() {
+        if self.is_held()
+            && let State::Held(mut head) = std::mem::replace(&mut self.state, State::Head)
+        {
+            return self.begin(&mut head, upstream, child, request, is_withheld, wait);
+        }
+        let has_more = matches!(&self.state, State::Body { filter: Some(filter), .. } if filter.has_more());
+        if !self.is_ready && upstream.peek().is_empty() && !upstream.has_raw() && !has_more {
             return Ok(false);
         }
         match &self.state {
             State::Head => self.head(upstream, child, request, is_withheld, wait),
             State::Body { .. } => self.body(upstream, child, request, &[], wait),
-            State::Complete | State::Failed => Ok(self.after(upstream)),
+            State::Held(_) | State::Complete | State::Failed => Ok(self.after(upstream)),
         }
     }
 
@@ -120,7 +144,7 @@ impl Download {
         is_withheld: bool,
         wait: Wait,
     ) -> Result<bool, Failure> {
-        let head = match upstream.read_response(wait) {
+        let mut head = match upstream.read_response(wait) {
             Ok(head) => head,
             Err(HeadError::TimedOut { .. }) => {
                 self.is_ready = false;
@@ -133,20 +157,25 @@ impl Download {
             Err(HeadError::Malformed(what)) => return Err(Failure::BadResponse(what)),
         };
         match head.status {
-            101 => Err(Failure::BadResponse("it switched to a protocol that nobody asked for")),
-            100..=199 => self.interim(&head, child, request),
+            101 => self.upgrade(&mut head, child, request),
+            100..=199 => self.interim(&mut head, child, request),
+            401 if self.holds_refusal => {
+                self.state = State::Held(Box::new(head));
+                Ok(true)
+            }
             407 => Err(Failure::BadResponse("it asked for proxy credentials")),
-            _ => self.begin(&head, upstream, child, request, is_withheld, wait),
+            _ => self.begin(&mut head, upstream, child, request, is_withheld, wait),
         }
     }
 
-    fn interim(&mut self, head: &ResponseHead, child: &mut Link, request: &Request) -> Result<bool, Failure> {
+    fn interim(&mut self, head: &mut ResponseHead, child: &mut Link, request: &Request) -> Result<bool, Failure> {
         self.interim += 1;
         if self.interim > INTERIM_RESPONSES {
             return Err(Failure::BadResponse("too many interim responses"));
         }
         if request.version == Version::Http11 {
             self.has_continued |= head.status == 100;
+            mask_head(head, request);
             let bytes = response_for_child(head, BodyLength::None, false).to_bytes();
             child.queue(&[std::io::IoSlice::new(&bytes)]).map_err(|_| Failure::ChildGone)?;
             child.flush(Wait::Never).map_err(|_| Failure::ChildGone)?;
@@ -154,10 +183,22 @@ impl Download {
         Ok(true)
     }
 
-    /// The final head has come. What stands between the two heads is the place for a look at answers.
+    /// The upstream goes on in another protocol. What it has sent in that stays where it is.
+    fn upgrade(&mut self, head: &mut ResponseHead, child: &mut Link, request: &Request) -> Result<bool, Failure> {
+        if !request.wants_upgrade || !is_websocket(&head.fields) {
+            return Err(Failure::BadResponse("it switched to a protocol that nobody asked for"));
+        }
+        mask_head(head, request);
+        let bytes = upgraded_for_child(head).to_bytes();
+        child.queue(&[std::io::IoSlice::new(&bytes)]).map_err(|_| Failure::ChildGone)?;
+        (self.status, self.state) = (101, State::Complete);
+        Ok(true)
+    }
+
+    /// The final head has come.
     fn begin(
         &mut self,
-        head: &ResponseHead,
+        head: &mut ResponseHead,
         upstream: &mut Link,
         child: &mut Link,
         request: &Request,
@@ -166,15 +207,27 @@ impl Download {
     ) -> Result<bool, Failure> {
         let body = response_body(head, &request.method).map_err(|error| Failure::BadResponse(error.0))?;
         let ends_at_close = body == BodyLength::UntilClose;
+        let filter = match &request.redaction {
+            Some(redaction) if body != BodyLength::None => redaction.filter(head).map_err(Failure::Withheld)?,
+            Some(_) | None => None,
+        };
+        self.is_opaque = request.redaction.is_some() && body != BodyLength::None && filter.is_none();
+        let is_longer = filter.as_ref().is_some_and(BodyFilter::changes_length);
+        let framing = if is_longer { BodyLength::Chunked } else { body };
         // HTTP/1.0 knows no chunks: the end of the connection ends the body.
-        let framing = match body {
+        let framing = match framing {
             BodyLength::Chunked if request.version == Version::Http10 => BodyLength::UntilClose,
             other => other,
         };
         self.status = head.status;
         self.keeps_upstream = head.keeps_alive() && !ends_at_close;
         self.keeps_child = request.wants_keep_alive && framing != BodyLength::UntilClose && !is_withheld;
-        self.state = State::Body { decoder: BodyDecoder::new(body), encoding: Encoding::of(framing) };
+        self.state = State::Body {
+            decoder: BodyDecoder::new(body),
+            encoding: Encoding::of(framing),
+            filter: filter.map(Box::new),
+        };
+        mask_head(head, request);
         let bytes = response_for_child(head, framing, !self.keeps_child).to_bytes();
         self.body(upstream, child, request, &bytes, wait)
     }
@@ -201,7 +254,7 @@ impl Download {
             if !upstream.has_raw() && (!self.is_ready || queued > 0) {
                 return Ok(queued > 0); // what there is goes out before more is waited for
             }
-            match self.receive(upstream, wait) {
+            match self.receive(upstream, child, wait)? {
                 Some(true) => {}
                 Some(false) => return Ok(queued > 0),
                 None => return Ok(true),
@@ -217,8 +270,8 @@ impl Download {
         request: &Request,
         prefix: &[u8],
     ) -> Result<Option<relay::Step>, Failure> {
-        let State::Body { decoder, encoding } = &mut self.state else { return Ok(None) };
-        let mut step = match relay::step(upstream, child, decoder, *encoding, prefix) {
+        let State::Body { decoder, encoding, filter } = &mut self.state else { return Ok(None) };
+        let mut step = match relay::step(upstream, child, decoder, *encoding, filter.as_deref_mut(), None, prefix) {
             Ok(step) => step,
             Err(Trouble::Output) => return Err(Failure::ChildGone),
             Err(Trouble::Framing(error)) if !prefix.is_empty() => {
@@ -236,6 +289,9 @@ impl Download {
         }
         let Some(mut trailers) = step.end.take() else { return Ok(Some(step)) };
         clean_trailers(&mut trailers, &request.secret_names);
+        if let Some(redaction) = &request.redaction {
+            redaction.mask_fields(&mut trailers);
+        }
         relay::finish(child, *encoding, &trailers).map_err(|_| Failure::ChildGone)?;
         self.state = State::Complete;
         self.keeps_upstream &= upstream.peek().is_empty(); // whatever it sends now answers nothing
@@ -243,19 +299,33 @@ impl Download {
     }
 
     /// Whether the upstream sent more. `None`: the answer is over.
-    fn receive(&mut self, upstream: &mut Link, wait: Wait) -> Option<bool> {
+    fn receive(&mut self, upstream: &mut Link, child: &mut Link, wait: Wait) -> Result<Option<bool>, Failure> {
         match upstream.receive_more(wait) {
-            Ok(Received::Data) => return Some(true),
+            Ok(Received::Data) => return Ok(Some(true)),
             Ok(Received::Nothing) => {
                 self.is_ready = false;
-                return Some(false);
+                return Ok(Some(false));
             }
-            Ok(Received::End) if self.ends_here() && upstream.ending() == Some(Ending::Clean) => {
-                self.state = State::Complete;
-            }
+            Ok(Received::End) if self.ends_here() && upstream.ending() == Some(Ending::Clean) => self.close(child)?,
             Ok(Received::End) | Err(_) => self.fail(),
         }
-        None
+        Ok(None)
+    }
+
+    /// The end of the connection is the end of the body.
+    fn close(&mut self, child: &mut Link) -> Result<(), Failure> {
+        if let State::Body { encoding, filter: Some(filter), .. } = &mut self.state {
+            match relay::flush(child, *encoding, filter) {
+                Ok(()) => {}
+                Err(Trouble::Output) => return Err(Failure::ChildGone),
+                Err(Trouble::Framing(_)) => {
+                    self.fail();
+                    return Ok(());
+                }
+            }
+        }
+        self.state = State::Complete;
+        Ok(())
     }
 
     fn ends_here(&self) -> bool {
@@ -278,5 +348,12 @@ impl Download {
                 was_kept
             }
         }
+    }
+}
+
+/// What an API repeats in its head.
+fn mask_head(head: &mut ResponseHead, request: &Request) {
+    if let Some(redaction) = &request.redaction {
+        redaction.mask_head(head);
     }
 }

@@ -5,11 +5,12 @@ use crate::http1::{BodyDecoder, BodyLength};
 use crate::limits::{BATCH_BYTES, RELAY_BUFFER_BYTES};
 use crate::proxy::headers::clean_trailers;
 use crate::proxy::link::{Link, Received, Wait};
-use crate::proxy::relay::{self, Encoding, Trouble};
+use crate::proxy::relay::{self, Encoding, Tape, Trouble};
 
 pub(super) struct Upload {
     decoder: BodyDecoder,
     encoding: Encoding,
+    tape: Tape,
     state: State,
     bytes: u64,
     /// Whether the child was used at all.
@@ -31,10 +32,12 @@ enum State {
 }
 
 impl Upload {
-    pub(super) fn new(body: BodyLength) -> Self {
+    /// `is_kept`: the body may have to be sent again.
+    pub(super) fn new(body: BodyLength, is_kept: bool) -> Self {
         Self {
             decoder: BodyDecoder::new(body),
             encoding: Encoding::of(body),
+            tape: Tape::new(body, is_kept),
             state: State::Flowing,
             bytes: 0,
             is_untouched: true,
@@ -50,6 +53,16 @@ impl Upload {
     /// Whether the child's body was read to its end.
     pub(super) fn is_complete(&self) -> bool {
         self.state == State::Complete
+    }
+
+    /// Whether the body was read to its end and can be sent again.
+    pub(super) fn is_kept(&self) -> bool {
+        self.is_complete() && self.tape.is_whole()
+    }
+
+    /// The body with its framing, to be sent again.
+    pub(super) fn into_kept(self) -> Vec<u8> {
+        self.tape.into_bytes(self.encoding).unwrap_or_default()
     }
 
     pub(super) fn is_discarding(&self) -> bool {
@@ -105,7 +118,15 @@ impl Upload {
         let mut queued = prefix.len();
         loop {
             let is_empty = child.peek().is_empty();
-            let step = match relay::step(child, upstream, &mut self.decoder, self.encoding, prefix) {
+            let step = match relay::step(
+                child,
+                upstream,
+                &mut self.decoder,
+                self.encoding,
+                None,
+                Some(&mut self.tape),
+                prefix,
+            ) {
                 Ok(step) => step,
                 Err(Trouble::Framing(error)) => return Err(Failure::BadRequest(error.0)),
                 Err(Trouble::Output) => return Err(Failure::NoResponse),
@@ -116,6 +137,9 @@ impl Upload {
             queued += step.data;
             if let Some(mut trailers) = step.end {
                 clean_trailers(&mut trailers, &request.secret_names);
+                if !trailers.is_empty() {
+                    self.tape.spoil();
+                }
                 relay::finish(upstream, self.encoding, &trailers).map_err(|_| Failure::NoResponse)?;
                 self.state = State::Complete;
                 return Ok(true);

@@ -1,5 +1,6 @@
 //! Requests inside an intercepted connection.
 
+use std::cell::OnceCell;
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,7 +8,7 @@ use std::time::Instant;
 use zeroize::Zeroizing;
 
 use super::wording::{
-    bad_credential, describe, disagreement, failure as failure_refusal, no_credentials, no_upgrades, not_routed,
+    bad_credential, describe, disagreement, failure as failure_refusal, no_credentials, not_routed, over_limit,
 };
 use super::{answer_and_close, conclude, head_refusal};
 use crate::http1::{BodyLength, HeadError, RequestHead, Version, request_body};
@@ -16,9 +17,11 @@ use crate::model::{RunRoute, SlotPlace};
 use crate::provider::Decision;
 use crate::proxy::agree::{Authority, agree};
 use crate::proxy::credentials::{Credential, Missing};
-use crate::proxy::exchange::{Failure, Outcome, Request, exchange};
-use crate::proxy::headers::request_for_upstream;
+use crate::proxy::duplex::duplex;
+use crate::proxy::exchange::{Failure, Outcome, Renew, Request, exchange};
+use crate::proxy::headers::{request_for_upstream, wants_upgrade};
 use crate::proxy::inject::{inject, wipe};
+use crate::proxy::limits::Denied;
 use crate::proxy::link::Link;
 use crate::proxy::policy::{Action, Reason, act};
 use crate::proxy::record::Subject;
@@ -32,7 +35,7 @@ struct Intercepted<'a> {
     /// Whether any route mentions the destination. Otherwise every request is refused.
     is_routed: bool,
     child: Link,
-    /// Kept from request to request.
+    /// Kept from request to request, and for what follows an upgrade.
     upstream: Option<Link>,
 }
 
@@ -80,24 +83,38 @@ impl<'a> Intercepted<'a> {
             Ok(head) => head,
             Err(error) => return self.end(&error),
         };
-        let _busy = self.run.live.busy();
+        let busy = self.run.live.busy();
         let started = Instant::now();
         match self.answer(&head) {
             Ok(answered) => {
                 self.record(&head, &answered, started);
+                if answered.outcome.as_ref().is_some_and(|outcome| outcome.is_upgraded) {
+                    drop(busy); // the end of the run does not wait for it
+                    return self.carry_on();
+                }
                 conclude(&mut self.child, answered.outcome.as_ref())
             }
             Err(refused) => self.refuse(Some(&head), &refused),
         }
     }
 
+    /// The connection after an upgrade, to its end.
+    fn carry_on(&mut self) -> bool {
+        if let Some(mut upstream) = self.upstream.take() {
+            self.run.recorder.raw(duplex(&mut self.child, &mut upstream));
+        }
+        false
+    }
+
     /// Everything between the head and the record. Nothing goes upstream before the last line.
     fn answer(&mut self, head: &RequestHead) -> Result<Answered<'a>, Refused<'a>> {
         let target = agree(head, self.authority, self.server_name()).map_err(disagreement)?;
-        let decided = self.decide(head, target)?;
-        let credential = self.resolve(head, &decided)?;
-        let outgoing = self.edit(head, target, &decided, credential.as_deref())?;
-        let answered = self.stream(&outgoing)?;
+        let decided = self.decide(target)?;
+        let over_limit = |denied| self.over_limit(denied, head, &decided);
+        self.run.limits.check(head, &self.authority.host, target).map_err(over_limit)?;
+        let mut credential = self.resolve(head, &decided)?;
+        self.run.budget.spend().map_err(over_limit)?;
+        let answered = self.stream(head, target, &decided, &mut credential)?;
         if let (Some(credential), Some(route)) = (&credential, decided.route)
             && answered.outcome.as_ref().is_some_and(|outcome| outcome.status == 401)
         {
@@ -106,12 +123,9 @@ impl<'a> Intercepted<'a> {
         Ok(answered)
     }
 
-    fn decide(&self, head: &RequestHead, target: &str) -> Result<Decided<'a>, Refused<'a>> {
+    fn decide(&self, target: &str) -> Result<Decided<'a>, Refused<'a>> {
         if !self.is_routed {
             return Err(not_routed(Reason::NoMatch, self.authority, None).into());
-        }
-        if head.fields.has_token("upgrade", "websocket") {
-            return Err(no_upgrades().into());
         }
         let decision = self.run.router.decide(&self.authority.host, self.authority.port, target);
         let route = match &decision {
@@ -126,6 +140,12 @@ impl<'a> Intercepted<'a> {
             Action::Refuse(reason) => Err(Refused { refusal: not_routed(reason, self.authority, route), route }),
             action @ (Action::Inject { .. } | Action::Forward(_)) => Ok(Decided { action, route }),
         }
+    }
+
+    fn over_limit(&self, denied: Denied, head: &RequestHead, decided: &Decided<'a>) -> Refused<'a> {
+        let refusal = over_limit(denied, head, self.authority);
+        let provider = decided.route.map(|route| route.provider.clone());
+        Refused { refusal: Refusal { provider, ..refusal }, route: decided.route }
     }
 
     /// The credential that was decided on; none when the request goes on without, which is recorded where it may
@@ -159,11 +179,16 @@ impl<'a> Intercepted<'a> {
         let body = request_body(head).map_err(|error| Refusal::bad_request(error.0))?;
         let mut outgoing = request_for_upstream(head, target, self.authority.to_host_field(443), body);
         let route = decided.route;
-        let mut secret_names = Vec::new();
+        let (mut secret_names, mut redaction) = (Vec::new(), None);
         if let (Some(credential), Some(route)) = (credential, route) {
             inject(&mut outgoing, route, &credential.slots)
                 .map_err(|bad| Refused { refusal: bad_credential(route, bad), route: Some(route) })?;
             secret_names = secret_fields(route, credential);
+            if let Some(known) = &self.run.redaction {
+                known.cover(&credential.slots, &credential.covered);
+                outgoing.fields.set("Accept-Encoding", "identity"); // an answer that can be looked into
+                redaction = Some(Arc::clone(known));
+            }
         }
         let request = Request {
             method: head.method.clone(),
@@ -171,41 +196,73 @@ impl<'a> Intercepted<'a> {
             body,
             wants_keep_alive: head.version == Version::Http11 && head.wants_keep_alive(),
             expects_continue: head.version == Version::Http11 && head.fields.has_token("expect", "100-continue"),
+            wants_upgrade: wants_upgrade(head),
             secret_names,
+            redaction,
         };
         let head = Zeroizing::new(outgoing.to_bytes());
         wipe(&mut outgoing);
         Ok(Outgoing { head, request, route, is_injected: credential.is_some() })
     }
 
-    /// Sends the request and relays the answer, on the kept upstream connection where it still stands.
-    fn stream(&mut self, outgoing: &Outgoing<'a>) -> Result<Answered<'a>, Refused<'a>> {
+    /// Sends the request and relays the answer. A credential that the upstream refuses is renewed, once, and the request
+    /// sent again.
+    fn stream(
+        &mut self,
+        head: &RequestHead,
+        target: &str,
+        decided: &Decided<'a>,
+        credential: &mut Option<Arc<Credential>>,
+    ) -> Result<Answered<'a>, Refused<'a>> {
+        let (run, newer) = (self.run, OnceCell::new());
+        let outgoing = self.edit(head, target, decided, credential.as_deref())?;
+        let used = credential.clone();
+        let renew = || successor(run, decided.route, used.as_ref()).is_some_and(|next| newer.set(next).is_ok());
+        let mut result = self.send(&outgoing, outgoing.is_injected.then_some(&renew))?;
+        if let Err(Failure::Renewed(body)) = &result {
+            *credential = newer.into_inner();
+            let mut head = head.clone();
+            head.fields.remove("expect"); // its body is here
+            let again = self.edit(&head, target, decided, credential.as_deref())?.again(body);
+            result = self.send(&again, None)?;
+        }
+        let outcome = match result {
+            Ok(outcome) => Some(outcome),
+            Err(Failure::ChildGone) => None,
+            Err(failure) => {
+                let refusal = failure_refusal(&failure, self.authority);
+                return Err(Refused { refusal, route: outgoing.route });
+            }
+        };
+        Ok(Answered { outcome, route: outgoing.route, is_injected: outgoing.is_injected })
+    }
+
+    /// Sends the request once, on the kept upstream connection where it still stands.
+    fn send(
+        &mut self,
+        outgoing: &Outgoing<'a>,
+        renew: Option<Renew<'_>>,
+    ) -> Result<Result<Outcome, Failure>, Refused<'a>> {
         let refused = |refusal| Refused { refusal, route: outgoing.route };
         let kept = self.upstream.take().and_then(|mut link| link.is_idle_and_open().then_some(link));
         let is_reused = kept.is_some();
         let open = || self.run.upstreams.open_verified(self.authority).map_err(refused);
         let mut upstream = kept.map_or_else(open, Ok)?;
-        let mut result = exchange(&mut self.child, &mut upstream, &outgoing.request, &outgoing.head);
+        let mut result = exchange(&mut self.child, &mut upstream, &outgoing.request, &outgoing.head, renew);
         if result == Err(Failure::NoResponse) && is_reused && is_repeatable(&outgoing.request) {
             upstream = open()?; // it closed the kept connection just then
-            result = exchange(&mut self.child, &mut upstream, &outgoing.request, &outgoing.head);
+            result = exchange(&mut self.child, &mut upstream, &outgoing.request, &outgoing.head, renew);
         }
-        let outcome = match result {
-            Ok(outcome) => Some(outcome),
-            Err(Failure::ChildGone) => None,
-            Err(failure) => return Err(refused(failure_refusal(&failure, self.authority))),
-        };
-        if outcome.as_ref().is_some_and(|outcome| outcome.upstream_reusable) {
+        if result.as_ref().is_ok_and(|outcome| outcome.upstream_reusable || outcome.is_upgraded) {
             upstream.shrink();
             self.upstream = Some(upstream);
         }
-        Ok(Answered { outcome, route: outgoing.route, is_injected: outgoing.is_injected })
+        Ok(result)
     }
 
     fn record(&self, head: &RequestHead, answered: &Answered<'_>, started: Instant) {
-        let (status, bytes) = answered.outcome.as_ref().map_or((0, 0), |outcome| (outcome.status, outcome.bytes));
         let subject = self.subject(Some(head), answered.route);
-        self.run.recorder.request(&subject, status, bytes, started, answered.is_injected);
+        self.run.recorder.request(&subject, answered.outcome.as_ref(), started, answered.is_injected);
     }
 
     /// Answers in the upstream's place. Whether the connection goes on.
@@ -255,6 +312,21 @@ impl From<Refusal> for Refused<'_> {
     fn from(refusal: Refusal) -> Self {
         Self { refusal, route: None }
     }
+}
+
+impl Outgoing<'_> {
+    /// The same with its body behind its head: the child has sent that already.
+    fn again(mut self, body: &[u8]) -> Self {
+        self.head = Zeroizing::new([self.head.as_slice(), body].concat());
+        self.request.body = BodyLength::None;
+        self
+    }
+}
+
+/// What there is in place of a credential that the upstream has refused.
+fn successor(run: &Run, route: Option<&RunRoute>, used: Option<&Arc<Credential>>) -> Option<Arc<Credential>> {
+    let (route, used) = (route?, used?);
+    run.credentials.successor(&route.provider, &route.connection, used)?.for_route(route).ok()
 }
 
 /// Whether the next request stands right behind this head, and is wanted.

@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 use std::time::Instant;
 
-use super::wording::{disagreement, failure as failure_refusal, not_routed, plain_text};
+use super::wording::{disagreement, failure as failure_refusal, not_routed, over_limit, plain_text};
 use super::{answer_and_close, conclude, head_refusal, is_authenticated};
 use crate::http1::{RequestHead, Version, request_body};
 use crate::limits::{PROXY_HEAD_DEADLINE, REFUSAL_LINGER, TUNNEL_IDLE_DEADLINE};
@@ -63,9 +63,7 @@ impl Forwarded<'_> {
         };
         match self.answer(head, &authority, target) {
             Ok(outcome) => {
-                let (status, bytes) = outcome.as_ref().map_or((0, 0), |outcome| (outcome.status, outcome.bytes));
-                let subject = subject(head, Some(&authority));
-                self.run.recorder.request(&subject, status, bytes, started, false);
+                self.run.recorder.request(&subject(head, Some(&authority)), outcome.as_ref(), started, false);
                 conclude(&mut self.child, outcome.as_ref())
             }
             Err(refusal) => self.refuse(head, Some(&authority), &refusal),
@@ -74,9 +72,14 @@ impl Forwarded<'_> {
 
     /// `None`: the child left before there was an answer.
     fn answer(&mut self, head: &RequestHead, authority: &Authority, target: &str) -> Result<Option<Outcome>, Refusal> {
+        let is_routed = self.run.router.covers(&authority.host, 443);
         if self.run.mode.denies() && !self.run.is_allowed_host(&authority.host) {
-            let is_routed = self.run.router.covers(&authority.host, 443);
             return Err(if is_routed { plain_text(authority) } else { not_routed(Reason::NoMatch, authority, None) });
+        }
+        if is_routed {
+            let over_limit = |denied| over_limit(denied, head, authority);
+            self.run.limits.check(head, &authority.host, target).map_err(over_limit)?;
+            self.run.budget.spend().map_err(over_limit)?;
         }
         let body = request_body(head).map_err(|error| Refusal::bad_request(error.0))?;
         let bytes = request_for_upstream(head, target, authority.to_host_field(80), body).to_bytes();
@@ -86,12 +89,14 @@ impl Forwarded<'_> {
             body,
             wants_keep_alive: head.version == Version::Http11 && head.wants_keep_alive(),
             expects_continue: head.version == Version::Http11 && head.fields.has_token("expect", "100-continue"),
+            wants_upgrade: false, // for ws:// clients open a tunnel
             secret_names: Vec::new(),
+            redaction: None,
         };
         let kept = self.upstream.take().filter(|(known, _)| known == authority).map(|(_, link)| link);
         let kept = kept.and_then(|mut link| link.is_idle_and_open().then_some(link));
         let mut upstream = kept.map_or_else(|| self.run.upstreams.open_plain(authority), Ok)?;
-        match exchange(&mut self.child, &mut upstream, &request, &bytes) {
+        match exchange(&mut self.child, &mut upstream, &request, &bytes, None) {
             Ok(outcome) => {
                 if outcome.upstream_reusable {
                     upstream.shrink();

@@ -1,11 +1,16 @@
 //! What refusals say: what happened, and what to do about it. No header value, query or credential is ever quoted.
 
+use crate::http1::RequestHead;
 use crate::model::RunRoute;
 use crate::proxy::agree::{Authority, Disagreement};
 use crate::proxy::exchange::Failure;
 use crate::proxy::inject::BadSlot;
+use crate::proxy::limits::Denied;
 use crate::proxy::policy::Reason;
+use crate::proxy::redact::answer::Withheld;
 use crate::proxy::refusal::{Code, Refusal};
+
+const TRUST_HINT: &str = "If this API may show its own key to the program: authsome run --no-redact";
 
 /// The request names two destinations, or none clearly.
 pub(super) fn disagreement(error: Disagreement) -> Refusal {
@@ -57,6 +62,21 @@ pub(super) fn not_routed(reason: Reason, authority: &Authority, route: Option<&R
     }
 }
 
+/// A refusal by the limits of the run.
+pub(super) fn over_limit(denied: Denied, head: &RequestHead, authority: &Authority) -> Refusal {
+    // A method is a token of any length that the client chose.
+    let method = if head.method.len() <= 32 { head.method.as_str() } else { "The request" };
+    let message = format!("{method} to {} is refused: {denied}", authority.host);
+    let hint = match denied {
+        Denied::ReadOnly | Denied::Upgrade => "Whoever started the run can start it without --read-only.",
+        Denied::Override => "Send the request with the method that is meant.",
+        Denied::ByRule(_) | Denied::ByNoRule => "Whoever started the run can change its --rule options.",
+        Denied::Path(_) => "Send the path without dot segments, encoded slashes, backslashes, empty segments and ';'.",
+        Denied::Spent(_) => "Start a new run, or one with a higher --max-requests.",
+    };
+    Refusal::new(Code::Policy, message, hint)
+}
+
 /// The route is clear, the credential is not there.
 pub(super) fn no_credentials(route: &RunRoute, reason: &str) -> Refusal {
     let message = format!("There is no credential for {}: {reason}", route.provider);
@@ -76,17 +96,22 @@ pub(super) fn plain_text(authority: &Authority) -> Refusal {
     Refusal::new(Code::Policy, message, "Use https:// for this host.")
 }
 
-/// A protocol switch that is not offered.
-pub(super) fn no_upgrades() -> Refusal {
-    Refusal::new(Code::Policy, "WebSocket connections to this host are not supported yet", "Use the HTTP API instead.")
-        .with_status(501)
+/// There is an answer, but no way to mask what it may repeat of the credential.
+fn withheld(why: Withheld, authority: &Authority) -> Refusal {
+    let host = &authority.host;
+    let (what, hint) = match why {
+        Withheld::Part => ("it is a part of a text (206)", "Ask for the whole, without a Range field."),
+        Withheld::Coding => ("its text is compressed although no compression was asked for", TRUST_HINT),
+    };
+    let message = format!("{host} answered, but a key could not be masked in the answer: {what}");
+    Refusal::new(Code::Policy, message, hint)
 }
 
 /// The exchange failed before there was an answer.
 pub(super) fn failure(failure: &Failure, authority: &Authority) -> Refusal {
     let host = &authority.host;
     match failure {
-        Failure::NoResponse | Failure::ChildGone => Refusal::new(
+        Failure::NoResponse | Failure::ChildGone | Failure::Renewed(_) => Refusal::new(
             Code::UpstreamUnreachable,
             format!("{host} closed the connection without an answer"),
             "Try again if the request can be repeated.",
@@ -99,6 +124,7 @@ pub(super) fn failure(failure: &Failure, authority: &Authority) -> Refusal {
             format!("The answer of {host} is not acceptable: {what}"),
             "This is a fault of the server; try again later.",
         ),
+        Failure::Withheld(why) => withheld(*why, authority),
         Failure::BadRequest(what) => Refusal::bad_request(what),
     }
 }

@@ -104,7 +104,10 @@ fn a_client_cannot_make_the_credential_a_matter_of_one_connection() {
     ));
     assert_eq!(child.response("GET").0.status, 200);
     let text = String::from_utf8(seen.recv().expect("saw").to_bytes()).expect("UTF-8");
-    assert_eq!(text, format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer real-key\r\n\r\n"));
+    let expected = format!(
+        "GET / HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer real-key\r\nAccept-Encoding: identity\r\n\r\n"
+    );
+    assert_eq!(text, expected);
 }
 
 #[test]

@@ -183,20 +183,3 @@ fn forbidden_addresses_are_not_dialled() {
         assert_eq!((answer.0.status, code(&answer).as_str()), (403, "blocked_address"), "{target}");
     }
 }
-
-#[test]
-fn websockets_are_refused_and_unasked_switches_are_errors() {
-    let mut world = World::new();
-    let _upstream = world.upstream(|mut peer| {
-        peer.request();
-        peer.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n");
-        peer.rest();
-    });
-    let run = world.run_with_key();
-    let mut child = run.open();
-    child.send(&format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n"));
-    let answer = child.response("GET");
-    assert_eq!((answer.0.status, code(&answer).as_str()), (501, "policy"));
-    let answer = run.open().get("/");
-    assert_eq!((answer.0.status, code(&answer).as_str()), (502, "upstream_unreachable"));
-}
