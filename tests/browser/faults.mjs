@@ -1,17 +1,32 @@
 // What is wrong with a page of ours, for people: on a phone and on a desktop, light and dark.
 
+import { load, violations } from './accessibility.mjs';
+
 const WIDTHS = [360, 1280];
 const SCHEMES = ['light', 'dark'];
 
-/** Faults as sentences; none: an empty list. `screenshot`: where pictures go, less `-dark-360.png` and the like. */
-export async function faults(page, screenshot) {
+/** Bytes of a page of the dashboard with its style sheet and its script. */
+const WEIGHT = 60_000;
+
+/**
+ * Faults as sentences; none: an empty list. `scripts`: whether the page's browser runs any, without which axe-core does
+ * not run either. `screenshot`: where pictures go, less `-dark-360.png` and the like.
+ */
+export async function faults(page, scripts, screenshot) {
   const found = new Set(await page.evaluate(anatomy));
+  const weight = await page.evaluate(weigh);
+  if (weight > WEIGHT) found.add(`${weight} bytes`);
+  if (scripts) await load(page);
   for (const colorScheme of SCHEMES) {
     await page.emulateMedia({ colorScheme });
     for (const width of WIDTHS) {
       await page.setViewportSize({ width, height: 720 });
-      for (const fault of await page.evaluate(appearance)) found.add(`${fault} (${colorScheme}, ${width} px)`);
-      if (screenshot) await page.screenshot({ path: `${screenshot}-${colorScheme}-${width}.png`, fullPage: true });
+      const seen = await page.evaluate(appearance);
+      // All rules once for each width and for each scheme.
+      const ofLooks = (colorScheme === 'light') !== (width === 360);
+      if (scripts) seen.push(...(await violations(page, ofLooks)));
+      for (const fault of seen) found.add(`${fault} (${colorScheme}, ${width} px)`);
+      if (screenshot) await page.screenshot({ path: `${screenshot}-${colorScheme}-${width}.png`, fullPage: true, caret: 'initial' });
     }
   }
   await page.emulateMedia({ colorScheme: null });
@@ -29,18 +44,25 @@ function anatomy() {
   if (all('main').length !== 1) found.push(`${all('main').length} main parts`);
   if (!all('meta[name=viewport]').length) found.push('no viewport');
   for (const field of all('input:not([type=hidden]), select, textarea')) {
-    if (!field.labels?.length) found.push(`the field ${field.name} has no label`);
+    if (field.checkVisibility() && !field.labels?.length) found.push(`the field ${field.name} has no label`);
   }
   for (const one of all('button, a')) {
     if (!one.textContent.trim() && !one.ariaLabel) found.push(`a ${one.localName} without a name`);
   }
-  for (const one of all('script, iframe, object, embed')) found.push(`a ${one.localName}`);
+  for (const one of all('script:not([src^="/assets/"]), iframe, object, embed')) found.push(`a ${one.localName}`);
   for (const one of all('*')) {
     for (const { name } of one.attributes) if (name.startsWith('on') || name === 'style') found.push(`${one.localName} ${name}=`);
   }
   const ids = all('[id]').map((one) => one.id);
   for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) found.push(`two of #${id}`);
   return found;
+}
+
+/** Runs in the page: what came over the wire for it, whether just now or before; 0 outside the dashboard. */
+function weigh() {
+  if (!document.querySelector('nav[aria-label=Dashboard]')) return 0;
+  const entries = [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')];
+  return entries.reduce((sum, entry) => sum + entry.encodedBodySize, 0);
 }
 
 /** Runs in the page: what cannot be read, reached or hit. */
@@ -77,14 +99,17 @@ function appearance() {
       found.push(`no background behind "${text.slice(0, 40)}"`);
       continue;
     }
-    const [low, high] = [luminance(rgba(getComputedStyle(element).color)), luminance(ground)].sort((a, b) => a - b);
+    const { color, fill } = getComputedStyle(element);
+    const ink = rgba(element.ownerSVGElement ? fill : color);
+    const [low, high] = [luminance(ink), luminance(ground)].sort((a, b) => a - b);
     const contrast = (high + 0.05) / (low + 0.05);
     if (contrast < 4.5) found.push(`"${text.slice(0, 40)}" has a contrast of ${contrast.toFixed(1)}`);
   }
-  // WCAG 2.2, 2.5.8: at least 24 by 24 px, but links in a sentence.
-  for (const target of document.querySelectorAll('button, input:not([type=hidden]):not([type=checkbox])')) {
-    const { width, height } = target.getBoundingClientRect();
-    if (target.checkVisibility() && (width < 24 || height < 24)) found.push(`the ${target.localName} is ${width} by ${height} px`);
+  // WCAG 2.2, 2.5.8: at least 24 by 24 px, but links in a sentence. Who hits the label hits the box.
+  for (const target of document.querySelectorAll('button, summary, select, textarea, input:not([type=hidden]), nav a, a.button')) {
+    const { width, height } = ((target.type === 'checkbox' && target.labels[0]) || target).getBoundingClientRect();
+    const what = `the ${target.localName} ${target.name || target.innerText}`;
+    if (target.checkVisibility() && (width < 24 || height < 24)) found.push(`${what} is ${width} by ${height} px`);
   }
   return found;
 }

@@ -6,3 +6,6 @@ const require = createRequire(new URL('../../target/node/package.json', import.m
 
 /** `import` of a package by name. */
 export const load = (name) => require(name);
+
+/** Where a file of a package is. */
+export const find = (name) => require.resolve(name);

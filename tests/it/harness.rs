@@ -1,6 +1,8 @@
 //! What the tests stand on: a scratch directory, commands with a deadline, a world with a daemon, a live run.
 #![allow(dead_code, unused_imports)] // a toolbox: not every tool is in use at every moment
 
+pub(crate) mod authorization_server;
+pub(crate) mod browser;
 mod caller;
 mod command;
 mod conversation;
@@ -11,6 +13,8 @@ pub(crate) mod oauth;
 mod person;
 mod python;
 mod scratch;
+mod site;
+mod tool;
 mod world;
 
 use std::path::Path;
@@ -29,6 +33,7 @@ pub(crate) use oauth::AuthServer;
 pub(crate) use person::{Page, Person};
 pub(crate) use python::{chromium, node, python};
 pub(crate) use scratch::Scratch;
+pub(crate) use site::Site;
 pub(crate) use world::{Daemon, KEY, PLACEHOLDER, World, demo_provider};
 
 /// How long anything may take before a test fails. Generous: a loaded machine is slow, and nothing waits this long

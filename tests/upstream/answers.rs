@@ -1,6 +1,7 @@
 //! What the upstream answers by itself, by path. Everything that it does not know is an echo.
 
 use std::io;
+use std::sync::LazyLock;
 
 use serde_json::json;
 
@@ -32,6 +33,7 @@ pub fn built_in(exchange: &mut Exchange<'_>) -> io::Result<Next> {
         }
         "/v1/chat/completions" => chat(exchange),
         path if path.starts_with("/bytes/") => bytes(exchange),
+        path if path.starts_with("/json/") => json_lines(exchange),
         path if path.starts_with("/status/") => {
             let status = path["/status/".len()..].to_owned();
             exchange.read_body()?;
@@ -109,14 +111,32 @@ pub fn chunk(text: &str) -> String {
 /// `/bytes/N`: so many bytes that no compression and no filter shortens.
 fn bytes(exchange: &mut Exchange<'_>) -> io::Result<Next> {
     static BLOCK: [u8; 64 * 1024] = [b'.'; 64 * 1024];
-    let length: usize = exchange.path["/bytes/".len()..].parse().unwrap_or(0);
-    exchange.send(format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\ncontent-length: {length}\r\n\r\n"
-    ))?;
+    repeat(exchange, "application/octet-stream", &BLOCK)
+}
+
+/// `/json/N`: so many bytes of what APIs answer, with some escapes in it.
+fn json_lines(exchange: &mut Exchange<'_>) -> io::Result<Next> {
+    static BLOCK: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let line = |number: u32| {
+            let text =
+                "The quick brown fox said \"no\"\nand left. It has not been seen since then, nor was it looked for.";
+            let url = format!("https://example.test/items/{number}?page=2&order=asc");
+            let key = format!("{:x}", number.wrapping_mul(0x9e37_79b1));
+            json!({"id": number, "key": key, "text": text, "url": url, "tags": ["a", "b"], "score": 0.25}).to_string()
+        };
+        (0..400).map(line).collect::<Vec<_>>().join("\n").into_bytes()
+    });
+    repeat(exchange, "application/x-ndjson", &BLOCK)
+}
+
+/// As many bytes as the path's end says, of `block` again and again.
+fn repeat(exchange: &mut Exchange<'_>, media_type: &str, block: &[u8]) -> io::Result<Next> {
+    let length: usize = exchange.path.rsplit('/').next().and_then(|text| text.parse().ok()).unwrap_or(0);
+    exchange.send(format!("HTTP/1.1 200 OK\r\ncontent-type: {media_type}\r\ncontent-length: {length}\r\n\r\n"))?;
     let mut left = length;
     while left > 0 {
-        let count = left.min(BLOCK.len());
-        exchange.send(&BLOCK[..count])?;
+        let count = left.min(block.len());
+        exchange.send(&block[..count])?;
         left -= count;
     }
     Ok(Next::KeepAlive)

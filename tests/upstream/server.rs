@@ -327,6 +327,11 @@ impl Exchange<'_> {
         self.wire.line()
     }
 
+    /// The same by length.
+    pub fn read_exactly(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        self.wire.exactly(length)
+    }
+
     /// Answers with what was asked for.
     pub fn echo(&mut self) -> io::Result<Next> {
         answers::echo(self)

@@ -44,6 +44,13 @@ impl<'a> Caller<'a> {
         self.send("POST", "/api/identities/register", &body, "")
     }
 
+    /// Registers this identity, signed, and gives the link with which a person claims it.
+    pub(crate) fn claim_url(&self) -> String {
+        let answer = self.post("/api/identities/register", &json!({"handle": self.handle, "did": self.did()}));
+        let url = answer.json()["claim_url"].as_str().map(str::to_owned);
+        url.unwrap_or_else(|| panic!("no claim link: {}", answer.text()))
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.call("GET", path, "")
     }

@@ -82,11 +82,25 @@ impl Person {
         absolute(url, to)
     }
 
+    /// Where `host` is, of the servers that are not on the default port of HTTPS.
+    pub(crate) fn knows(&mut self, host: &str, address: SocketAddr) {
+        self.hosts.retain(|(known, _)| known != host);
+        self.hosts.push((host.to_owned(), address));
+    }
+
     /// Sends the first form of `page`, its hidden fields included.
     pub(crate) fn submit(&self, page: &Page, fields: &[(&str, &str)]) -> Page {
+        self.submit_to(page, "", fields)
+    }
+
+    /// Sends the first form of `page` that goes to `place`.
+    pub(crate) fn submit_to(&self, page: &Page, place: &str, fields: &[(&str, &str)]) -> Page {
         let text = page.text();
-        let action = plain(&between(&text, "action=\"", "\"").expect("a form with an action"));
-        let hidden: Vec<(String, String)> = text
+        let action = |form: &str| plain(&between(form, "action=\"", "\"").expect("a form with an action"));
+        let form = text.split("<form").skip(1).find(|form| action(form).starts_with(place));
+        let form = form.unwrap_or_else(|| panic!("no form goes to {place}: {text}"));
+        let (action, form) = (action(form), form.split("</form").next().unwrap_or_default());
+        let hidden: Vec<(String, String)> = form
             .split("<input")
             .filter(|tag| tag.contains("type=\"hidden\""))
             .filter_map(|tag| Some((plain(&between(tag, "name=\"", "\"")?), plain(&between(tag, "value=\"", "\"")?))))
@@ -153,8 +167,7 @@ impl Person {
     fn exchange(&self, url: &str, method: &str, request: &str) -> Answer {
         let (scheme, authority) = (url.split("://").next().unwrap_or_default(), authority(url));
         let name = host(url);
-        let known =
-            self.hosts.iter().find(|(known, _)| scheme == "https" && *known == name).map(|(_, address)| *address);
+        let known = self.hosts.iter().find(|(known, _)| *known == name).map(|(_, address)| *address);
         let address = known.or_else(|| authority.replace("localhost", "127.0.0.1").parse().ok());
         let address = address.unwrap_or_else(|| panic!("a browser cannot reach {url}"));
         let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("{url}: {error}"));
