@@ -19,10 +19,15 @@ use crate::Options;
 use crate::nginx::Nginx;
 use crate::processes::{cpu_time, resident_mb};
 use crate::report::{Report, Row, Target, median, percentile, spread};
-use crate::stage::{HOST, Stage, trust};
+use crate::stage::{HOST, Run, Stage, trust};
 
 /// The body of the throughput comparison.
 const BODY_BYTES: u64 = 256 << 20;
+
+/// A run that masks nothing.
+const UNMASKED: &str = "--no-redact";
+/// What masking may cost of the throughput.
+const MASKING: Target = Target::AtLeast(0.95);
 
 /// Where requests go, and how.
 #[derive(Clone)]
@@ -48,7 +53,13 @@ struct Sample {
 
 fn sides(stage: &Stage, nginx: Option<&Nginx>) -> io::Result<Vec<Side>> {
     let upstream_tls = trust(&stage.dir.join("ca.pem"))?;
-    let authorization = format!("Basic {}", STANDARD.encode(stage.run.credentials.as_bytes()));
+    let through = |name, run: &Run| Side {
+        name,
+        address: run.proxy,
+        connect: Some(format!("Basic {}", STANDARD.encode(run.credentials.as_bytes()))),
+        tls: Arc::clone(&run.tls),
+        processes: vec![run.pid(), stage.daemon_pid()], // the daemon writes the audit log
+    };
     let mut sides = vec![
         Side {
             name: "direct",
@@ -57,13 +68,8 @@ fn sides(stage: &Stage, nginx: Option<&Nginx>) -> io::Result<Vec<Side>> {
             tls: Arc::clone(&upstream_tls),
             processes: Vec::new(),
         },
-        Side {
-            name: "authsome",
-            address: stage.run.proxy,
-            connect: Some(authorization),
-            tls: Arc::clone(&stage.run.tls),
-            processes: vec![stage.run_pid(), stage.daemon_pid()], // the daemon writes the audit log
-        },
+        through("authsome", &stage.run),
+        through(UNMASKED, &stage.unmasked),
     ];
     if let Some(nginx) = nginx {
         let processes = nginx.workers();
@@ -118,7 +124,11 @@ fn compare(sides: &[Side], rounds: &[Vec<Sample>], connections: usize, fresh: bo
     };
     for (index, side) in sides.iter().enumerate().filter(|(index, _)| *index != 1) {
         let ratios: Vec<f64> = rounds.iter().map(|round| round[1].per_second / round[index].per_second).collect();
-        let target = (side.name == "nginx").then_some(Target::AtLeast(if fresh { 1.1 } else { 1.0 }));
+        let target = match side.name {
+            "nginx" => Some(Target::AtLeast(if fresh { 1.1 } else { 1.0 })),
+            UNMASKED => Some(MASKING),
+            _ => None,
+        };
         report.add(Row {
             name: format!("requests, {connections} x {what}, authsome / {}", side.name),
             figure: figure(1),
@@ -278,7 +288,7 @@ fn expect(status: u16) -> io::Result<()> {
 /// One large body, down and up.
 pub(crate) fn bodies(options: &Options, stage: &Stage, nginx: Option<&Nginx>, report: &mut Report) -> io::Result<()> {
     let sides = sides(stage, nginx)?;
-    for direction in ["GET", "POST"] {
+    for direction in ["GET", "GET of JSON", "POST"] {
         let mut rounds: Vec<Vec<f64>> = Vec::new();
         for _ in 0..options.rounds.div_ceil(2) {
             let round = sides.iter().map(|side| megabytes_per_second(side, direction));
@@ -293,7 +303,11 @@ pub(crate) fn bodies(options: &Options, stage: &Stage, nginx: Option<&Nginx>, re
                 beside: format!("{} {:.0} MB/s", side.name, mid(index)),
                 value: median(&ratios),
                 spread: Some(spread(&ratios)),
-                target: (side.name == "nginx").then_some(Target::AtLeast(0.85)),
+                target: match side.name {
+                    "nginx" => Some(Target::AtLeast(0.85)),
+                    UNMASKED => Some(MASKING),
+                    _ => None,
+                },
             });
         }
     }
@@ -303,8 +317,9 @@ pub(crate) fn bodies(options: &Options, stage: &Stage, nginx: Option<&Nginx>, re
 fn megabytes_per_second(side: &Side, direction: &str) -> io::Result<f64> {
     let mut stream = side.open()?;
     let start = Instant::now();
-    if direction == "GET" {
-        request(&mut stream, &format!("GET /bytes/{BODY_BYTES} HTTP/1.1\r\nHost: {HOST}\r\n\r\n"))?;
+    if direction.starts_with("GET") {
+        let path = if direction == "GET" { "bytes" } else { "json" };
+        request(&mut stream, &format!("GET /{path}/{BODY_BYTES} HTTP/1.1\r\nHost: {HOST}\r\n\r\n"))?;
     } else {
         let head = format!("POST /sink HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {BODY_BYTES}\r\n\r\n");
         stream.write_all(head.as_bytes())?;

@@ -27,6 +27,8 @@ pub(crate) struct Stage {
     upstream_process: Child,
     daemon: Child,
     pub(crate) run: Run,
+    /// The same with `--no-redact`.
+    pub(crate) unmasked: Run,
 }
 
 /// `authsome run` around a child that waits.
@@ -35,6 +37,12 @@ pub(crate) struct Run {
     pub(crate) proxy: SocketAddr,
     pub(crate) credentials: String,
     pub(crate) tls: Arc<ClientConfig>,
+}
+
+impl Run {
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
 }
 
 impl Stage {
@@ -62,8 +70,8 @@ impl Stage {
         fs::write(dir.join("bench.json"), definition.to_string())?;
         base.finish(&["provider", "register", &dir.join("bench.json").to_string_lossy(), "--yes"], "")?;
         base.finish(&["login", "bench", "--key-stdin"], "bench-key-0123456789abcdef")?;
-        let run = base.start_run()?;
-        Ok(Self { dir, program, upstream, upstream_process, daemon, run })
+        let (run, unmasked) = (base.start_run(&[])?, base.start_run(&["--no-redact"])?);
+        Ok(Self { dir, program, upstream, upstream_process, daemon, run, unmasked })
     }
 
     fn base(&self) -> Base<'_> {
@@ -80,7 +88,7 @@ impl Stage {
     }
 
     pub(crate) fn run_pid(&self) -> u32 {
-        self.run.process.id()
+        self.run.pid()
     }
 
     pub(crate) fn daemon_address(&self) -> io::Result<SocketAddr> {
@@ -103,7 +111,8 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        for process in [&mut self.run.process, &mut self.daemon, &mut self.upstream_process] {
+        for process in [&mut self.run.process, &mut self.unmasked.process, &mut self.daemon, &mut self.upstream_process]
+        {
             let _ = process.kill();
             let _ = process.wait();
         }
@@ -157,9 +166,10 @@ impl Base<'_> {
         Ok(daemon)
     }
 
-    fn start_run(&self) -> io::Result<Run> {
+    fn start_run(&self, options: &[&str]) -> io::Result<Run> {
         let script = r#"printf '%s\n%s\n' "$HTTPS_PROXY" "$SSL_CERT_FILE"; exec cat >/dev/null"#;
-        let mut command = self.command(["run", "--", "sh", "-c", script]);
+        let mut command = self.command(["run"]);
+        command.args(options).args(["--", "sh", "-c", script]);
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
         let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
         let mut line = || lines.next().unwrap_or_else(|| Err(io::Error::other("the run did not start its child")));

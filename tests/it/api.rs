@@ -265,3 +265,28 @@ fn a_changed_destination_unbinds_until_the_owner_confirms() {
     world.authsome(["connections", "rebind", "demo", "default", "--yes"]).run().succeeds();
     assert_eq!(caller.post("/api/credentials/resolve", &json!({"provider": "demo"})).status, 200);
 }
+
+#[test]
+fn what_the_description_lists_is_there() {
+    let world = World::onboarded();
+    let caller = Caller::active(&world);
+    let description = caller.get("/openapi.json").json();
+    assert_eq!(
+        (&description["openapi"], &description["info"]["version"]),
+        (&json!("3.1.0"), &json!(env!("CARGO_PKG_VERSION")))
+    );
+    let page = caller.get("/docs").text();
+    let mut listed = 0;
+    for (path, operations) in description["paths"].as_object().expect("paths") {
+        for method in fields(operations).iter().map(|method| method.to_uppercase()) {
+            assert!(page.contains(&format!("<code>{method} {path}</code>")), "{method} {path} is not on the page");
+            let answer = caller.call(&method, &path.replace(['{', '}'], ""), "");
+            let is_unknown = answer.status == 404 && answer.text() == r#"{"detail":"Not Found"}"#;
+            assert!(!is_unknown && answer.status != 405, "{method} {path}: {}", answer.status);
+            let documented = &operations[method.to_lowercase()]["responses"];
+            assert!(documented.get(answer.status.to_string()).is_some(), "{method} {path}: {}", answer.status);
+            listed += 1;
+        }
+    }
+    assert!(listed > 60, "{listed}");
+}

@@ -53,7 +53,7 @@ fn ui_prints_an_address_that_signs_its_opener_in_once() {
     let printed = printed.out();
     let url = printed.trim_end();
     let page = Person::new(&world).browse(url);
-    assert!(page.status == 200 && page.text().contains("Connections") && page.text().contains("demo"), "{page:?}");
+    assert!(page.status == 200 && page.text().contains("owner@localhost") && page.text().contains("demo"), "{page:?}");
     let other = Person::new(&world).browse(url);
     assert!(other.status == 404 && other.text().contains("authsome ui"), "{other:?}");
     let shown = world.authsome(["--json", "ui", "--no-browser"]).run().succeeds().json();

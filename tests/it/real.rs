@@ -1,7 +1,6 @@
 //! Logins as a person sees them: a real authorization server (oidc-provider), a real browser (Chromium), the real
 //! program between them. The programs of these tests are in `tests/browser`; `scripts/test` installs what they need.
 
-mod browser;
 mod device;
 mod expiry;
 mod pages;
@@ -9,5 +8,3 @@ mod pkce;
 mod refusal;
 mod registration;
 mod scene;
-mod server;
-mod tool;

@@ -171,3 +171,20 @@ fn only_the_chosen_provider_and_connection() {
     let seen = world.api.requests();
     assert!(seen[1..].iter().all(|one| one.header("authorization").is_none()), "{seen:#?}");
 }
+
+#[test]
+fn limits_hold_and_the_report_says_what_is_left() {
+    let world = World::connected();
+    let script = "for method in GET DELETE GET GET; do curl -sS -w '=%{http_code}=' -X $method https://api.demo.test/v1/echo; done";
+    let options = ["--json", "--read-only", "--max-requests", "2", "--rule", "* api.demo.test/v1/**=allow"];
+    let ended = world.authsome(["run"]).args(options).args(["--", "sh", "-c", script]).run().succeeds();
+    let ended = ended.says(r#""error":"policy""#).says("the 2 requests of the run are used up");
+    let statuses: Vec<_> = ended.out().split('=').filter(|word| word.len() == 3).map(str::to_owned).collect();
+    assert_eq!(statuses, ["200", "403", "200", "403"], "{ended}");
+    assert!(ended.err().contains(r#""requests":2,"#) && ended.err().contains(r#""requests_left":0"#), "{ended}");
+    assert_eq!(world.api.requests().len(), 2);
+    let log = world.authsome(["log", "--json"]).run().succeeds();
+    log.says("proxy_deny").says("DELETE to api.demo.test is refused: the run is read-only");
+    let wrong = world.authsome(["run", "--rule", "GET api.demo.test", "--", "true"]).run().exits(2);
+    assert!(wrong.err().contains("METHOD HOST/PATH=allow"), "{wrong}");
+}

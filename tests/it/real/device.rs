@@ -1,7 +1,7 @@
 //! Device codes (RFC 8628): one browser with our page, another with the server's, as on a phone.
 
 use super::scene::{Scene, fill_in_client, sign_in, whoami};
-use super::server::{HABITS, Habits};
+use crate::harness::authorization_server::{HABITS, Habits};
 
 #[test]
 fn a_code_typed_on_another_device() {

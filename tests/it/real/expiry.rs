@@ -5,7 +5,7 @@ use std::thread;
 use authsome::clock::{Clock, Timestamp};
 
 use super::scene::{Scene, whoami};
-use super::server::Habits;
+use crate::harness::authorization_server::Habits;
 use crate::harness::eventually;
 
 #[test]

@@ -1,7 +1,7 @@
 //! What people do to pages: wrong input, reload, back, the same link twice, another browser.
 
 use super::scene::{Scene, fill_in_client, sign_in};
-use super::server::{CLIENT_SECRET, HABITS};
+use crate::harness::authorization_server::{CLIENT_SECRET, HABITS};
 use crate::harness::{KEY, demo_provider};
 
 #[test]

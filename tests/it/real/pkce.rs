@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::scene::{Scene, fill_in_client, sign_in, whoami};
-use super::server::{CLIENT_ID, CLIENT_SECRET, HABITS};
 use crate::harness::PLACEHOLDER;
+use crate::harness::authorization_server::{CLIENT_ID, CLIENT_SECRET, HABITS};
 
 #[test]
 fn a_login_a_run_and_a_logout() {

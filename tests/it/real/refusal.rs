@@ -1,8 +1,8 @@
 //! A person who says no.
 
 use super::scene::{Scene, fill_in_client, sign_in};
-use super::server::HABITS;
 use crate::harness::Caller;
+use crate::harness::authorization_server::HABITS;
 
 #[test]
 fn what_is_refused_at_the_server_fails_everywhere() {

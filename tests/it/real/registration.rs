@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::scene::{Scene, sign_in, whoami};
-use super::server::HABITS;
+use crate::harness::authorization_server::HABITS;
 
 #[test]
 fn a_client_is_registered_once_and_used() {

@@ -9,12 +9,10 @@ use std::process::{Child, Stdio};
 use nix::sys::signal::{Signal, killpg};
 use serde_json::{Value, json};
 
-use super::browser::{Browser, Look, Page};
-use super::server::{AuthorizationServer, CLIENT_ID, CLIENT_SECRET, Habits, introspect};
+use crate::harness::authorization_server::{AuthorizationServer, Habits, PERSON, introspect};
+pub(super) use crate::harness::authorization_server::{fill_in_client, sign_in};
+use crate::harness::browser::Browser;
 use crate::harness::{Caller, Finished, World, eventually, to_pid};
-
-/// Who signs in at the server.
-pub(super) const PERSON: &str = "alice";
 
 /// Ends in this order: nobody calls a daemon that is gone.
 pub(super) struct Scene {
@@ -28,34 +26,10 @@ impl Scene {
         let world = World::onboarded();
         let server = AuthorizationServer::start(&world, habits);
         let scene = Self { browser: Browser::start(&world), server, world };
-        scene.world.register(&scene.provider(habits));
+        scene.world.register(&scene.server.provider());
         scene.serve_whoami();
         scene.install_opener();
         scene
-    }
-
-    /// The provider `demo-oidc`: every endpoint by name.
-    fn provider(&self, habits: Habits) -> Value {
-        let at = |path: &str| format!("{}{path}", self.server.url);
-        json!({
-            "name": "demo-oidc",
-            "display_name": "Demo",
-            "description": "A demonstration",
-            "auth_type": "oauth2",
-            "flow": "pkce",
-            "api_url": "api.demo.test",
-            "docs_url": "https://api.demo.test/how-to-make-a-client",
-            "oauth": {
-                "authorization_url": at("/auth"),
-                "token_url": at("/token"),
-                "revocation_url": at("/token/revocation"),
-                "device_authorization_url": at("/device/auth"),
-                "scopes": ["read", "write"],
-                "supports_device_code": true,
-                "authorization_method": if habits.basic { "basic" } else { "body" },
-            },
-            "export": {"env": {"access_token": "DEMO_TOKEN", "refresh_token": "DEMO_REFRESH_TOKEN"}},
-        })
     }
 
     /// `https://api.demo.test/whoami`: asks the authorization server about the token that it got.
@@ -159,18 +133,6 @@ impl Drop for Login {
             let _ = self.child.wait();
         }
     }
-}
-
-/// The client into our form.
-pub(super) fn fill_in_client(page: &Page<'_>) {
-    page.fill("Client ID", CLIENT_ID);
-    page.fill("Client secret", CLIENT_SECRET);
-}
-
-/// Through the server's form, as [`PERSON`], to its question whether that is all right.
-pub(super) fn sign_in(page: &Page<'_>) -> Look {
-    page.look().has_status(200).says("Sign-in");
-    page.type_and_enter(&[PERSON, "any password"]).says("Authorize")
 }
 
 /// `curl https://api.demo.test/whoami` in a run: the API sees [`PERSON`].
