@@ -33,7 +33,7 @@ use nix::unistd::{Pid, getegid, geteuid, getpid};
 pub use self::inside::enter;
 pub use self::sight::OutOfSight;
 use super::process::pid_of;
-use crate::limits::WALL_DEADLINE;
+use crate::limits::{SMALL_FILE_BYTES, WALL_DEADLINE};
 use crate::sys::{ChildSetup, Notice, receive, spawn};
 
 /// The first argument of the program when it is to make a wall.
@@ -135,7 +135,7 @@ fn expect_ready(mut socket: &UnixStream, child: Pid) -> Result<TcpListener, Stri
             Some((message::READY, Some(listener))) => return Ok(listener.into()),
             Some((message::MISSING, _)) => {
                 let mut text = String::new();
-                socket.read_to_string(&mut text).map_err(no_process)?;
+                socket.take(SMALL_FILE_BYTES as u64).read_to_string(&mut text).map_err(no_process)?;
                 return Err(text);
             }
             _ => return Err("the process that builds it ended".to_owned()),
